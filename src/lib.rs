@@ -1,0 +1,5 @@
+//! gpad-live.
+#![forbid(unsafe_code)]
+
+pub mod domain;
+pub mod wire;

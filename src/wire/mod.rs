@@ -1,0 +1,1 @@
+//! The shapes on topics and in files; conversions and nothing else.
