@@ -130,11 +130,7 @@ pub enum ReferenceTopic {
 }
 
 impl ReferenceTopic {
-    pub const ALL: [Self; 3] = [
-        Self::Participation,
-        Self::Practices,
-        Self::SlotTypeMappings,
-    ];
+    pub const ALL: [Self; 3] = [Self::Participation, Self::Practices, Self::SlotTypeMappings];
 
     #[must_use]
     pub const fn name(self) -> &'static str {

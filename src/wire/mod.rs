@@ -1,1 +1,4 @@
 //! The shapes on topics and in files; conversions and nothing else.
+
+pub mod avro;
+pub mod supplier;
