@@ -1,0 +1,195 @@
+//! Reference data that decides: agreements, practices' rows and slot-type mappings.
+//!
+//! A [`Reference`] is an immutable snapshot shared by the tasks; a newer one is a clone that took in
+//! further records. Indexes of practices and places only grow, so they mean the same in every later
+//! snapshot of one process.
+
+mod agreement;
+mod mapping;
+mod practice;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::place::Place;
+use super::time::Day;
+
+pub use agreement::{Agreement, AgreementState};
+pub use mapping::{SlotTypeMapping, in_force};
+pub use practice::{Names, PracticeRow};
+
+/// A practice in this process, by its place in [`Reference`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PracticeIndex(pub u32);
+
+/// An interned [`Place`] of a practice's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PlaceIndex(pub u32);
+
+/// Six characters, `^[A-HJ-NPY]\d{5}$` (domain.md §2).
+#[must_use]
+pub fn is_well_formed_practice_code(code: &str) -> bool {
+    match code.as_bytes() {
+        [b'A'..=b'H' | b'J'..=b'N' | b'P' | b'Y', digits @ ..] => {
+            digits.len() == 5 && digits.iter().all(u8::is_ascii_digit)
+        }
+        _ => false,
+    }
+}
+
+/// Everything known of one practice.
+#[derive(Debug, Clone, Default)]
+struct Practice {
+    code: Arc<str>,
+    agreements: Vec<Agreement>,
+    /// By (effective from), ascending; of one day only the row that stands.
+    rows: Vec<PracticeRow>,
+    mappings: FxHashMap<Arc<str>, Arc<[SlotTypeMapping]>>,
+}
+
+/// A snapshot of the three reference topics.
+#[derive(Debug, Clone, Default)]
+pub struct Reference {
+    by_code: FxHashMap<Arc<str>, PracticeIndex>,
+    practices: Vec<Arc<Practice>>,
+    places: Vec<Arc<Place>>,
+    place_indexes: FxHashMap<Arc<Place>, PlaceIndex>,
+}
+
+impl Reference {
+    /// The practice's index, if any reference record names it.
+    #[must_use]
+    pub fn find(&self, code: &str) -> Option<PracticeIndex> {
+        self.by_code.get(code).copied()
+    }
+
+    /// Well-formed and with a row in `ods.practices` (feeds.md, check 2).
+    #[must_use]
+    pub fn known(&self, code: &str) -> Option<PracticeIndex> {
+        if !is_well_formed_practice_code(code) {
+            return None;
+        }
+        self.find(code)
+            .filter(|index| !self.practice(*index).rows.is_empty())
+    }
+
+    #[must_use]
+    pub fn code(&self, practice: PracticeIndex) -> &Arc<str> {
+        &self.practice(practice).code
+    }
+
+    /// What the agreements say of a day (feeds.md, rule 1).
+    #[must_use]
+    pub fn agreement_on(&self, practice: PracticeIndex, day: Day) -> Option<AgreementState> {
+        agreement::state_on(&self.practice(practice).agreements, day)
+    }
+
+    /// The row in force on a day, if the practice has any (feeds.md, rule 9).
+    #[must_use]
+    pub fn row_on(&self, practice: PracticeIndex, day: Day) -> Option<&PracticeRow> {
+        let rows = &self.practice(practice).rows;
+        let after = rows.partition_point(|row| row.effective_from <= day);
+        rows.get(after.saturating_sub(1))
+    }
+
+    #[must_use]
+    pub fn place(&self, index: PlaceIndex) -> &Arc<Place> {
+        &self.places[index.0 as usize]
+    }
+
+    /// The mappings of a slot type, by effective date ascending.
+    #[must_use]
+    pub fn mappings(
+        &self,
+        practice: PracticeIndex,
+        slot_type: &str,
+    ) -> Option<&Arc<[SlotTypeMapping]>> {
+        self.practice(practice).mappings.get(slot_type)
+    }
+
+    /// Every practice, by index.
+    pub fn practices(&self) -> impl Iterator<Item = PracticeIndex> {
+        (0_u32..).map(PracticeIndex).take(self.practices.len())
+    }
+
+    /// Every row that stands, of all practices.
+    pub fn rows(&self) -> impl Iterator<Item = (&Arc<str>, &PracticeRow)> {
+        self.practices
+            .iter()
+            .flat_map(|practice| practice.rows.iter().map(|row| (&practice.code, row)))
+    }
+
+    /// Takes in an agreement; `true` if it changed what stands.
+    pub fn apply_agreement(&mut self, code: &str, agreement: Agreement) -> bool {
+        let practice = self.intern(code);
+        agreement::upsert(&mut self.practice_mut(practice).agreements, agreement)
+    }
+
+    /// Takes in a practice's row; `true` if it changed what stands.
+    pub fn apply_row(&mut self, code: &str, place: Place, mut row: PracticeRow) -> bool {
+        let practice = self.intern(code);
+        row.place = self.intern_place(place);
+        practice::upsert(&mut self.practice_mut(practice).rows, row)
+    }
+
+    /// Takes in a mapping of a slot type, its text trimmed here; `true` if it changed what stands.
+    pub fn apply_mapping(&mut self, code: &str, slot_type: &str, mapping: SlotTypeMapping) -> bool {
+        let practice = self.intern(code);
+        let mappings = &mut self.practice_mut(practice).mappings;
+        let slot_type = slot_type.trim();
+        let standing = mappings.get(slot_type).map_or(&[][..], |found| found);
+        let Some(changed) = mapping::upserted(standing, mapping) else {
+            return false;
+        };
+        mappings.insert(slot_type.into(), changed.into());
+        true
+    }
+
+    /// The practices that differ from an older snapshot of the same process.
+    #[must_use]
+    pub fn changed_since(&self, older: &Self) -> BTreeSet<PracticeIndex> {
+        self.practices()
+            .filter(|index| {
+                older
+                    .practices
+                    .get(index.0 as usize)
+                    .is_none_or(|old| !Arc::ptr_eq(old, &self.practices[index.0 as usize]))
+            })
+            .collect()
+    }
+
+    fn practice(&self, index: PracticeIndex) -> &Practice {
+        &self.practices[index.0 as usize]
+    }
+
+    fn practice_mut(&mut self, index: PracticeIndex) -> &mut Practice {
+        Arc::make_mut(&mut self.practices[index.0 as usize])
+    }
+
+    fn intern(&mut self, code: &str) -> PracticeIndex {
+        if let Some(found) = self.by_code.get(code) {
+            return *found;
+        }
+        let index = PracticeIndex(u32::try_from(self.practices.len()).unwrap_or(u32::MAX));
+        let code: Arc<str> = code.into();
+        self.practices.push(Arc::new(Practice {
+            code: code.clone(),
+            ..Practice::default()
+        }));
+        self.by_code.insert(code, index);
+        index
+    }
+
+    fn intern_place(&mut self, place: Place) -> PlaceIndex {
+        if let Some(found) = self.place_indexes.get(&place) {
+            return *found;
+        }
+        let index = PlaceIndex(u32::try_from(self.places.len()).unwrap_or(u32::MAX));
+        let place = Arc::new(place);
+        self.places.push(place.clone());
+        self.place_indexes.insert(place, index);
+        index
+    }
+}

@@ -1,0 +1,7 @@
+//! Stateless steps of one record's way, in the order they are taken.
+
+pub mod categorise;
+pub mod gate;
+pub mod normalise;
+pub mod screen;
+pub mod validate;
