@@ -1,0 +1,4 @@
+//! The world, one outside system a file.
+
+pub mod clock;
+pub mod log;

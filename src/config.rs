@@ -1,0 +1,170 @@
+//! Settings, typed and validated: a file and the environment in, or one clear error.
+
+mod parse;
+mod source;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use toml::Value;
+
+use crate::domain::time::{Day, Timestamp};
+pub use source::{ConfigError, Origin, Shown};
+
+/// Every setting of the service. The defaults are those of `deploy/gpad-live.toml`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    pub kafka: Kafka,
+    pub topics: Topics,
+    pub commit: Commit,
+    pub service_period: ServicePeriod,
+    /// Appointment dates within this many days before and after the greatest `extracted_at` are live.
+    pub horizon_days: u16,
+    pub windows: Windows,
+    /// Fields of writer schemas that are skipped undecoded instead of refused (feeds.md, rule 2).
+    pub ignorable_fields: Vec<String>,
+    pub registry: Registry,
+    pub http: Http,
+    pub clock: ClockSetting,
+    /// `[[aggregate]]` as it stands in the file, and the file; the defaults where there is none.
+    pub aggregates: Option<(Value, Origin)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kafka {
+    /// `host:port`, separated by commas.
+    pub brokers: String,
+    /// The consumer group, and the first half of every transactional id.
+    pub group: String,
+    /// Static membership: a restart under the same name moves no task.
+    pub instance: Option<String>,
+    /// How long a broker that does not answer is waited for before a start gives up.
+    pub patience: Duration,
+    /// Most memory that one task's fetched, unread records may take, in KiB.
+    pub fetch_kib: u32,
+    /// Passed on to librdkafka by name: security, above all.
+    pub client: BTreeMap<String, String>,
+}
+
+/// What `topics create` makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topics {
+    /// Of each supplier topic: the greatest number of tasks.
+    pub partitions: i32,
+    /// Of `gpad.deltas`: how many parts the second stage has.
+    pub delta_partitions: i32,
+    /// `-1`: the broker's default.
+    pub replication: i32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// The longest that a record taken in waits for its transaction.
+    pub interval: Duration,
+    /// A transaction is closed at this many records even before its time.
+    pub records: usize,
+}
+
+/// Both days in (feeds.md, rule 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServicePeriod {
+    pub from: Day,
+    /// `None`: open-ended.
+    pub to: Option<Day>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Windows {
+    /// How long after a window's end its figures stay provisional.
+    pub allowed_lateness: Duration,
+    /// After this silence a supplier, or a partition of its, no longer holds the others back.
+    pub idle: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    /// Base of the Confluent API. `None`: the compiled-in schemas under their fixed ids.
+    pub url: Option<String>,
+    pub username: Option<String>,
+    pub password: Option<Secret>,
+    /// Of one call.
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// `None`: no server.
+    pub address: Option<SocketAddr>,
+}
+
+/// What time it is: the wall's, one instant, or simulated time that runs `speed` times as fast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClockSetting {
+    Wall,
+    Fixed(Timestamp),
+    Scaled { start: Timestamp, speed: u32 },
+}
+
+/// Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            kafka: Kafka {
+                brokers: "localhost:9092".to_owned(),
+                group: "gpad-live".to_owned(),
+                instance: None,
+                patience: Duration::from_secs(30),
+                fetch_kib: 16 * 1024,
+                client: BTreeMap::new(),
+            },
+            topics: Topics {
+                partitions: 8,
+                delta_partitions: 1,
+                replication: -1,
+            },
+            commit: Commit {
+                interval: Duration::from_millis(100),
+                records: 20_000,
+            },
+            service_period: ServicePeriod {
+                from: day(2020, 3, 1),
+                to: Some(day(2023, 2, 28)),
+            },
+            horizon_days: 400,
+            windows: Windows {
+                allowed_lateness: Duration::from_hours(72),
+                idle: Duration::from_mins(5),
+            },
+            ignorable_fields: Vec::new(),
+            registry: Registry {
+                url: None,
+                username: None,
+                password: None,
+                timeout: Duration::from_secs(5),
+            },
+            http: Http {
+                address: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
+            },
+            clock: ClockSetting::Wall,
+            aggregates: None,
+        }
+    }
+}
+
+fn day(year: i32, month: u32, day: u32) -> Day {
+    Day::from_ymd(year, month, day).expect("the calendar has the day")
+}
+
+#[cfg(test)]
+mod tests;
