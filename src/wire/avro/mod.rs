@@ -1,6 +1,16 @@
-//! Avro binary without intermediate values.
+//! Avro binary without intermediate values: a writer's schema is resolved against the reader's once, records are then read in place.
 
+mod cursor;
+mod decode;
 pub mod encode;
+#[cfg(test)]
+mod laws;
+mod resolve;
+mod skip;
+
+pub use cursor::Fault;
+pub use decode::{DecodeError, Decoded, Decoder, MAX_FIELDS};
+pub use resolve::{ResolutionError, ResolutionFault};
 
 /// One decoded field of a supplier record, text borrowed from the bytes it came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
