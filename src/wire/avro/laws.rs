@@ -1,4 +1,8 @@
 //! Laws of the decoder, with apache-avro as the oracle.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a schema and a value have some thirty types, and these tests use a few of them"
+)]
 
 use super::{DecodeError, Decoded, Decoder, Fault, Field, ResolutionError, ResolutionFault};
 use crate::wire::supplier::{SupplierRecord, WRAPPER_FIELDS, emis, inps, microtest, tpp};
@@ -296,8 +300,8 @@ fn check_evolution<R: SupplierRecord<'static>>(rng: &mut ChaCha8Rng) {
         .build()
         .unwrap()
         .read_value(&mut &*datum);
-    let decoder = Decoder::compile(&writer, &reader);
-    let decoded: Result<Decoded<R>, String> = match &decoder {
+    let compiled = Decoder::compile(&writer, &reader);
+    let decoded: Result<Decoded<R>, String> = match &compiled {
         Ok(decoder) => decoder
             .decode(datum, &mut Vec::new())
             .map_err(|error| error.to_string()),

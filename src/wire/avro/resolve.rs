@@ -1,4 +1,8 @@
 //! Resolves a writer's schema against a reader's: what each field of the writer becomes.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a schema has some thirty types, and each rule here is about a few of them"
+)]
 
 use super::Field;
 use super::decode::MAX_FIELDS;
@@ -347,10 +351,8 @@ impl Plan {
             // An int and a long of the same value are the same bytes.
             Read::Bool | Read::Int | Read::Long | Read::IntAsLong | Read::Text => true,
             Read::Symbol(table) => {
-                let table = self.symbols[usize::from(table)].iter().enumerate();
-                table
-                    .map(|(index, &symbol)| symbol.map(usize::from) == Some(index))
-                    .all(|same| same)
+                let mut table = self.symbols[usize::from(table)].iter().enumerate();
+                table.all(|(index, &symbol)| symbol.map(usize::from) == Some(index))
             }
             Read::Null | Read::UnexpectedNull | Read::Unreadable => false,
         }
@@ -380,7 +382,7 @@ fn slot(schema: &Schema) -> Result<(Slot, &Schema), ResolutionFault> {
         Schema::Int | Schema::Date | Schema::TimeMillis => Ok(Kind::Int),
         Schema::Long | Schema::TimestampMillis | Schema::LocalTimestampMillis => Ok(Kind::Long),
         Schema::String => Ok(Kind::Text),
-        Schema::Enum(symbols) if symbols.symbols.len() <= usize::from(u8::MAX) => Ok(Kind::Symbol),
+        Schema::Enum(symbols) if u8::try_from(symbols.symbols.len()).is_ok() => Ok(Kind::Symbol),
         other => Err(ResolutionFault::ReaderType(type_name(other))),
     };
     match schema {

@@ -229,6 +229,10 @@ mod tests {
     use crate::wire::avro::Field;
     use apache_avro::Schema;
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a schema has some thirty types, our records have a few"
+    )]
     /// The names and the shape that a schema gives a record, to hold the struct against.
     fn declared(schema: &Schema) -> (Vec<String>, Shape) {
         let Schema::Record(record) = schema else {
