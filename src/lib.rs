@@ -4,5 +4,6 @@
 pub mod adapters;
 pub mod config;
 pub mod domain;
+pub mod engine;
 pub mod stages;
 pub mod wire;

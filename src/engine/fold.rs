@@ -1,0 +1,301 @@
+//! Facts to rows: signed sums at practice level, and deltas for the levels above.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::domain::aggregate::{Figures, Published, Row};
+use crate::domain::place::{Level, Place};
+use crate::domain::reference::{PlaceIndex, Reference};
+use crate::domain::time::{Day, Local, Timestamp};
+use crate::domain::topic::Supplier;
+
+use super::changes::{Changes, Key};
+use super::fact::Fact;
+use super::plan::{Aggregate, AggregatePlan};
+use super::rows::Rows;
+use super::watermark::Watermarks;
+
+/// What a delta adds up by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Base {
+    Geography,
+    Supplier(Supplier),
+}
+
+/// A signed sum of one transaction, for the second stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delta {
+    /// The aggregate's index in the plan.
+    pub aggregate: usize,
+    pub base: Base,
+    /// Without its practice; empty for a supplier.
+    pub place: Arc<Place>,
+    /// First day of the window.
+    pub window: Day,
+    /// Packed by the plan.
+    pub dimensions: u64,
+    pub sums: Vec<i64>,
+    pub as_of: Timestamp,
+}
+
+/// What a settlement folds to, in an order that depends on the figures alone.
+#[derive(Debug, Default)]
+pub struct Folded {
+    pub rows: Vec<Row>,
+    pub deltas: Vec<Delta>,
+}
+
+#[derive(Debug)]
+struct Folder {
+    practice: Option<(Changes, Rows)>,
+    geography: Option<Changes>,
+    supplier: Option<Changes>,
+}
+
+/// The folder of every aggregate of a plan.
+#[derive(Debug)]
+pub struct Fold {
+    plan: Arc<AggregatePlan>,
+    folders: Vec<Folder>,
+    sums: Vec<i64>,
+    grouped: Grouped,
+}
+
+/// The places that rows and deltas are grouped by, interned by the index of a practice's row.
+#[derive(Debug, Default)]
+struct Grouped {
+    places: Vec<Arc<Place>>,
+    indexes: FxHashMap<Arc<Place>, u32>,
+    known: Vec<Option<Groups>>,
+}
+
+/// What one practice's row is grouped by.
+#[derive(Debug, Clone, Copy)]
+struct Groups {
+    practice: u32,
+    with_pcn: u32,
+    without_pcn: u32,
+}
+
+impl Grouped {
+    fn of(&mut self, reference: &Reference, place: PlaceIndex) -> Groups {
+        let at = place.0 as usize;
+        if let Some(Some(known)) = self.known.get(at) {
+            return *known;
+        }
+        let whole = reference.place(place);
+        let groups = Groups {
+            practice: self.intern(whole.at(Level::Practice)),
+            with_pcn: self.intern(whole.above_practice(true)),
+            without_pcn: self.intern(whole.above_practice(false)),
+        };
+        if self.known.len() <= at {
+            self.known.resize(at + 1, None);
+        }
+        self.known[at] = Some(groups);
+        groups
+    }
+
+    fn intern(&mut self, place: Place) -> u32 {
+        if let Some(found) = self.indexes.get(&place) {
+            return *found;
+        }
+        let at = u32::try_from(self.places.len()).expect("fewer than 2^32 places fit in memory");
+        let place = Arc::new(place);
+        self.places.push(place.clone());
+        self.indexes.insert(place, at);
+        at
+    }
+}
+
+impl Fold {
+    #[must_use]
+    pub fn new(plan: Arc<AggregatePlan>) -> Self {
+        let folders = plan
+            .aggregates
+            .iter()
+            .map(|aggregate| {
+                let stride = aggregate.measures.len();
+                Folder {
+                    practice: aggregate
+                        .has_practice()
+                        .then(|| (Changes::new(stride), Rows::new(stride))),
+                    geography: (!aggregate.above_practice().is_empty())
+                        .then(|| Changes::new(stride)),
+                    supplier: aggregate.has_supplier().then(|| Changes::new(stride)),
+                }
+            })
+            .collect();
+        let widest = plan
+            .aggregates
+            .iter()
+            .map(|aggregate| aggregate.measures.len())
+            .max();
+        Self {
+            folders,
+            sums: vec![0; widest.unwrap_or(0)],
+            plan,
+            grouped: Grouped::default(),
+        }
+    }
+
+    /// Adds a fact, or takes it back with `sign` −1.
+    pub fn add(&mut self, reference: &Reference, fact: &Fact, sign: i64) {
+        let groups = self.grouped.of(reference, fact.place);
+        for (folder, aggregate) in self.folders.iter_mut().zip(&self.plan.aggregates) {
+            let sums = &mut self.sums[..aggregate.measures.len()];
+            if !aggregate.measure(fact, sums) {
+                continue;
+            }
+            let key = Key {
+                place: groups.practice,
+                window: aggregate.window_of(fact.day).0,
+                dimensions: aggregate.pack(fact),
+            };
+            if let Some((changes, _)) = &mut folder.practice {
+                changes.add(key, sums, sign);
+            }
+            if let Some(changes) = &mut folder.geography {
+                let place = if aggregate.has_pcn() {
+                    groups.with_pcn
+                } else {
+                    groups.without_pcn
+                };
+                changes.add(Key { place, ..key }, sums, sign);
+            }
+            if let Some(changes) = &mut folder.supplier {
+                let place = fact.supplier as u32;
+                changes.add(Key { place, ..key }, sums, sign);
+            }
+        }
+    }
+
+    /// Rows that stand at practice level.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.folders
+            .iter()
+            .filter_map(|folder| folder.practice.as_ref())
+            .map(|(_, rows)| rows.len())
+            .sum()
+    }
+
+    /// Hands over what has changed.
+    pub fn settle(&mut self, watermarks: &Watermarks) -> Folded {
+        let mut folded = Folded::default();
+        let as_of = watermarks.as_of();
+        let places = &self.grouped.places;
+        for (at, (folder, aggregate)) in self
+            .folders
+            .iter_mut()
+            .zip(&self.plan.aggregates)
+            .enumerate()
+        {
+            let (first_row, first_delta) = (folded.rows.len(), folded.deltas.len());
+            if let Some((changes, rows)) = &mut folder.practice {
+                changes.drain(|key, sums| {
+                    let is_closed = is_closed(aggregate, key, watermarks.all());
+                    let changed = rows.apply(key, sums, is_closed);
+                    let published = Published {
+                        as_of,
+                        revision: changed.revision,
+                        finality: changed.finality,
+                    };
+                    let at = (Level::Practice, &*places[key.place as usize]);
+                    folded
+                        .rows
+                        .push(row(aggregate, at, key, changed.figures, published));
+                });
+            }
+            let mut delta = |base, place, key: Key, sums: &[i64]| {
+                folded.deltas.push(Delta {
+                    aggregate: at,
+                    base,
+                    place,
+                    window: Day(key.window),
+                    dimensions: key.dimensions,
+                    sums: sums.to_vec(),
+                    as_of,
+                });
+            };
+            if let Some(changes) = &mut folder.geography {
+                changes.drain(|key, sums| {
+                    delta(
+                        Base::Geography,
+                        places[key.place as usize].clone(),
+                        key,
+                        sums,
+                    );
+                });
+            }
+            if let Some(changes) = &mut folder.supplier {
+                changes.drain(|key, sums| {
+                    let supplier = Supplier::ALL[key.place as usize];
+                    delta(Base::Supplier(supplier), Arc::default(), key, sums);
+                });
+            }
+            // Indexes of places follow the order of arrival; what goes out follows its own keys.
+            sort_rows(&mut folded.rows[first_row..]);
+            folded.deltas[first_delta..].sort_by(|a, b| {
+                (a.base, &a.place, a.window, a.dimensions).cmp(&(
+                    b.base,
+                    &b.place,
+                    b.window,
+                    b.dimensions,
+                ))
+            });
+        }
+        folded
+    }
+}
+
+/// The order in which rows of one aggregate and level go out.
+pub(super) fn sort_rows(rows: &mut [Row]) {
+    rows.sort_by(|a, b| {
+        (&a.code, a.window, &a.dimensions).cmp(&(&b.code, b.window, &b.dimensions))
+    });
+}
+
+/// Whether the watermark has passed the end of a row's window.
+pub(super) fn is_closed(aggregate: &Aggregate, key: Key, watermark: Option<Timestamp>) -> bool {
+    let end = aggregate.window.end(Day(key.window));
+    watermark.is_some_and(|watermark| Local::new(end, 0).to_utc() <= watermark)
+}
+
+/// A row as it is published.
+pub(super) fn row(
+    aggregate: &Aggregate,
+    (level, place): (Level, &Place),
+    key: Key,
+    sums: &[i64],
+    published: Published,
+) -> Row {
+    let window = Day(key.window);
+    let printed = place
+        .printed_codes(level)
+        .into_iter()
+        .map(|(name, code)| (name, code.to_owned()));
+    let labels = aggregate
+        .labels(key.dimensions)
+        .into_iter()
+        .map(|(name, value)| (name, value.to_owned()));
+    let is_empty = sums.iter().all(|sum| *sum == 0);
+    Row {
+        aggregate: aggregate.name.clone(),
+        level,
+        code: place.code(level).to_owned(),
+        window: (window, aggregate.window.end(window)),
+        dimensions: printed.chain(labels).collect(),
+        figures: (!is_empty).then(|| Figures {
+            counts: aggregate
+                .measures
+                .iter()
+                .zip(sums)
+                .map(|(measure, sum)| (measure.label(), *sum))
+                .collect(),
+            ratios: aggregate.ratios_of(sums),
+        }),
+        published,
+    }
+}

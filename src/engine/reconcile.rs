@@ -1,0 +1,191 @@
+//! Reconciliation: from the newest versions of a slot and its consultations to the fact they make.
+
+use crate::domain::draft::SlotState;
+use crate::domain::reference::PracticeIndex;
+use crate::domain::time::{Day, Timestamp};
+use crate::domain::vocabulary::{PublishedStatus, SdsRoleGroup, WaitingBand};
+
+use super::consultations::ConsultationIndex;
+use super::fact::{Capacity, Fact, Publication, SlotUse};
+use super::slots::{CategorySource, Held, SlotIndex};
+use super::task::Task;
+
+/// What the consultations of one appointment say together (feeds.md, rule 5).
+#[derive(Debug, Clone, Copy, Default)]
+struct Consulted {
+    count: u16,
+    minutes: Option<u16>,
+    role: Option<SdsRoleGroup>,
+}
+
+impl Task {
+    /// The fact of a slot, with the start past or to come as it was last folded.
+    pub(super) fn fact(&self, index: SlotIndex) -> Option<Fact> {
+        let slot = self.slots.get(index);
+        let held = slot.held.as_ref()?;
+        let day = held.start.day();
+        if held.is_covid_vaccination || !self.is_admitted(held.practice, held.version, day) {
+            return None;
+        }
+        let consulted = self.consulted(slot.first_consultation);
+        let is_contradicted = if held.has_booking {
+            matches!(held.state, SlotState::Dna | SlotState::Cancelled)
+        } else {
+            slot.was_booked
+        };
+        let contradictions = if is_contradicted { consulted.count } else { 0 };
+        let state = if held.has_booking {
+            attended_if_consulted(held.state, consulted.count > 0, slot.is_folded_past)
+        } else {
+            held.state
+        };
+        let publication = (state.is_booked() && slot.is_folded_past)
+            .then(|| self.publication(held, state, day, consulted));
+        let capacity = (state.is_offered() && !held.is_visit).then(|| Capacity {
+            planned_minutes: held.planned_minutes(),
+            slot_use: slot_use(state),
+        });
+        if publication.is_none() && capacity.is_none() && contradictions == 0 {
+            return None;
+        }
+        let row = self.reference.row_on(held.practice, day)?;
+        Some(Fact {
+            place: row.place,
+            day,
+            supplier: held.supplier,
+            publication,
+            capacity,
+            contradictions,
+            unbooked_consultations: 0,
+        })
+    }
+
+    /// The fact of a consultation that is linked to nothing.
+    pub(super) fn unbooked_fact(&self, index: ConsultationIndex) -> Option<Fact> {
+        let held = self.consultations.get(index);
+        let day = held.start.day();
+        if !held.is_unbooked() || !self.is_admitted(held.practice, held.version, day) {
+            return None;
+        }
+        let row = self.reference.row_on(held.practice, day)?;
+        Some(Fact {
+            place: row.place,
+            day,
+            supplier: held.supplier,
+            publication: None,
+            capacity: None,
+            contradictions: 0,
+            unbooked_consultations: 1,
+        })
+    }
+
+    /// Approved on the London day of extraction and on the version's own day (feeds.md, rule 1).
+    fn is_admitted(&self, practice: PracticeIndex, version: Timestamp, day: Day) -> bool {
+        let is_approved = |day| {
+            self.reference
+                .agreement_on(practice, day)
+                .is_some_and(|state| state.withholding().is_none())
+        };
+        let extracted_on = version.london_day();
+        is_approved(extracted_on) && (extracted_on == day || is_approved(day))
+    }
+
+    fn consulted(&self, head: Option<ConsultationIndex>) -> Consulted {
+        let counts = |index: &ConsultationIndex| {
+            let held = self.consultations.get(*index);
+            held.is_complete
+                && !held.is_withdrawn
+                && self.is_admitted(held.practice, held.version, held.start.day())
+        };
+        let first = |has: &dyn Fn(ConsultationIndex) -> bool| {
+            self.consultations
+                .list(head)
+                .filter(|index| counts(index) && has(*index))
+                .min_by(|a, b| self.consultations.compare(*a, *b))
+        };
+        if head.is_none() {
+            return Consulted::default();
+        }
+        let minutes = |index| self.consultations.get(index).minutes;
+        let role = |index| self.consultations.get(index).role;
+        let count = self.consultations.list(head).filter(counts).count();
+        Consulted {
+            count: u16::try_from(count).unwrap_or(u16::MAX),
+            minutes: first(&|index| minutes(index).is_some()).and_then(minutes),
+            role: first(&|index| role(index).is_some()).and_then(role),
+        }
+    }
+
+    fn publication(
+        &self,
+        held: &Held,
+        state: SlotState,
+        day: Day,
+        consulted: Consulted,
+    ) -> Publication {
+        // A consultation says nothing about an appointment that nobody attended.
+        let consulted = if state == SlotState::Dna {
+            Consulted::default()
+        } else {
+            consulted
+        };
+        let wait = held
+            .booked_on()
+            .map(|booked| day.0.saturating_sub(booked.0));
+        Publication {
+            status: match state {
+                SlotState::Attended => PublishedStatus::Attended,
+                SlotState::Dna => PublishedStatus::Dna,
+                SlotState::Booked
+                | SlotState::Arrived
+                | SlotState::Available
+                | SlotState::NotOffered
+                | SlotState::Cancelled
+                | SlotState::Withdrawn => PublishedStatus::Unknown,
+            },
+            role: held
+                .role
+                .or(consulted.role)
+                .unwrap_or(SdsRoleGroup::Unknown),
+            mode: held.mode,
+            wait: wait.map_or(WaitingBand::Unknown, WaitingBand::from_days),
+            category: match held.category {
+                CategorySource::Own(own) => own,
+                CategorySource::Mapping(slot_type) => {
+                    self.slot_types.category(&self.reference, slot_type, day)
+                }
+            },
+            actual_minutes: held.actual_minutes().or(consulted.minutes),
+            is_booked_after: wait.is_some_and(|days| days < 0),
+            times_reversed: held.times_reversed,
+        }
+    }
+}
+
+/// (a) of rule 5: arrived or in progress, or booked and past, was attended if a consultation says so.
+const fn attended_if_consulted(state: SlotState, is_consulted: bool, is_past: bool) -> SlotState {
+    match state {
+        SlotState::Arrived if is_consulted => SlotState::Attended,
+        SlotState::Booked if is_consulted && is_past => SlotState::Attended,
+        SlotState::Booked
+        | SlotState::Arrived
+        | SlotState::Attended
+        | SlotState::Dna
+        | SlotState::Available
+        | SlotState::NotOffered
+        | SlotState::Cancelled
+        | SlotState::Withdrawn => state,
+    }
+}
+
+const fn slot_use(state: SlotState) -> SlotUse {
+    match state {
+        SlotState::Booked | SlotState::Arrived => SlotUse::Booked,
+        SlotState::Attended => SlotUse::Attended,
+        SlotState::Dna => SlotUse::Dna,
+        SlotState::Available
+        | SlotState::Cancelled
+        | SlotState::NotOffered
+        | SlotState::Withdrawn => SlotUse::Unused,
+    }
+}

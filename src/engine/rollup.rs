@@ -1,0 +1,161 @@
+//! The second stage: adds the tasks' deltas up to PCNs, sub-ICBs, ICBs, regions, England, suppliers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::domain::aggregate::{Published, Row};
+use crate::domain::place::{Level, Place};
+use crate::domain::time::Timestamp;
+use crate::domain::topic::Supplier;
+
+use super::changes::{Changes, Key};
+use super::fold::{Base, Delta, is_closed, row, sort_rows};
+use super::plan::AggregatePlan;
+use super::rows::Rows;
+
+#[derive(Debug)]
+struct LevelRows {
+    level: Level,
+    changes: Changes,
+    rows: Rows,
+}
+
+/// The figures of every level above the practice. Every delta goes to all levels in one settlement,
+/// so in every published state a level is the sum of its parts.
+#[derive(Debug)]
+pub struct Rollup {
+    plan: Arc<AggregatePlan>,
+    /// By aggregate: its levels.
+    levels: Vec<Vec<LevelRows>>,
+    places: Vec<Arc<Place>>,
+    indexes: FxHashMap<Arc<Place>, u32>,
+    as_of: Timestamp,
+}
+
+impl Rollup {
+    #[must_use]
+    pub fn new(plan: Arc<AggregatePlan>) -> Self {
+        let levels = plan
+            .aggregates
+            .iter()
+            .map(|aggregate| {
+                let supplier = aggregate.has_supplier().then_some(Level::Supplier);
+                aggregate
+                    .above_practice()
+                    .iter()
+                    .copied()
+                    .chain(supplier)
+                    .map(|level| LevelRows {
+                        level,
+                        changes: Changes::new(aggregate.measures.len()),
+                        rows: Rows::new(aggregate.measures.len()),
+                    })
+                    .collect()
+            })
+            .collect();
+        Self {
+            plan,
+            levels,
+            places: Vec::new(),
+            indexes: FxHashMap::default(),
+            as_of: Timestamp(0),
+        }
+    }
+
+    /// Takes in one delta.
+    pub fn apply(&mut self, delta: &Delta) {
+        self.as_of = self.as_of.max(delta.as_of);
+        let key = |place| Key {
+            place,
+            window: delta.window.0,
+            dimensions: delta.dimensions,
+        };
+        for at in 0..self.levels[delta.aggregate].len() {
+            let level = self.levels[delta.aggregate][at].level;
+            let place = match (level, delta.base) {
+                (Level::Supplier, Base::Supplier(supplier)) => supplier as u32,
+                (Level::Supplier, Base::Geography) | (_, Base::Supplier(_)) => continue,
+                (_, Base::Geography) => self.intern(delta.place.at(level)),
+            };
+            let changes = &mut self.levels[delta.aggregate][at].changes;
+            changes.add(key(place), &delta.sums, 1);
+        }
+    }
+
+    /// Hands over the rows that have changed, and the levels' names they stand at.
+    pub fn settle(&mut self) -> Vec<Row> {
+        let mut settled = Vec::new();
+        let as_of = self.as_of;
+        for (aggregate, levels) in self.plan.aggregates.iter().zip(&mut self.levels) {
+            for LevelRows {
+                level,
+                changes,
+                rows,
+            } in levels
+            {
+                let first = settled.len();
+                changes.drain(|key, sums| {
+                    let is_closed = is_closed(aggregate, key, Some(as_of));
+                    let changed = rows.apply(key, sums, is_closed);
+                    let published = Published {
+                        as_of,
+                        revision: changed.revision,
+                        finality: changed.finality,
+                    };
+                    settled.push(match level {
+                        Level::Supplier => Row {
+                            code: Supplier::ALL[key.place as usize].label().to_owned(),
+                            ..row(
+                                aggregate,
+                                (*level, &Place::default()),
+                                key,
+                                changed.figures,
+                                published,
+                            )
+                        },
+                        _ => {
+                            let place = &self.places[key.place as usize];
+                            row(aggregate, (*level, place), key, changed.figures, published)
+                        }
+                    });
+                });
+                // Indexes follow the order of arrival; rows go out in the order of their keys.
+                sort_rows(&mut settled[first..]);
+            }
+        }
+        settled
+    }
+
+    /// Levels that the plan sums to, each once.
+    #[must_use]
+    pub fn levels(&self) -> BTreeSet<Level> {
+        self.levels
+            .iter()
+            .flatten()
+            .map(|rows| rows.level)
+            .collect()
+    }
+
+    /// Rows that stand.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.levels
+            .iter()
+            .flatten()
+            .map(|level| level.rows.len())
+            .sum()
+    }
+
+    fn intern(&mut self, place: Place) -> u32 {
+        if let Some(found) = self.indexes.get(&place) {
+            return *found;
+        }
+        let at = u32::try_from(self.places.len()).expect("fewer than 2^32 places");
+        let place = Arc::new(place);
+        self.places.push(place.clone());
+        self.indexes.insert(place, at);
+        at
+    }
+}
