@@ -1,4 +1,5 @@
 //! The world, one outside system a file.
 
 pub mod clock;
+pub mod kafka;
 pub mod log;

@@ -1,0 +1,124 @@
+//! What librdkafka tells its clients besides records: log lines, errors, statistics.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::KafkaError;
+use serde::Deserialize;
+
+/// For clients that need nothing special: logs, and remembers the last error heard.
+#[derive(Default)]
+pub(super) struct Plain {
+    last_error: Mutex<Option<String>>,
+    /// The end of what may be read, by topic and partition, from the statistics.
+    stable_ends: Mutex<HashMap<(String, i32), i64>>,
+}
+
+impl Plain {
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn stable_end(&self, topic: &str, partition: i32) -> Option<i64> {
+        let ends = self
+            .stable_ends
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        ends.get(&(topic.to_owned(), partition)).copied()
+    }
+}
+
+impl ClientContext for Plain {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(target: "librdkafka", "{error}: {reason}");
+        *self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) else {
+            return;
+        };
+        let mut ends = self
+            .stable_ends
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for (topic, partitions) in statistics.topics {
+            for (partition, state) in partitions.partitions {
+                if let (Ok(partition), 0..) = (partition.parse(), state.ls_offset) {
+                    ends.insert((topic.clone(), partition), state.ls_offset);
+                }
+            }
+        }
+    }
+}
+
+impl ConsumerContext for Plain {}
+
+/// The little that is read of librdkafka's statistics.
+#[derive(Deserialize)]
+struct Statistics {
+    #[serde(default)]
+    topics: HashMap<String, TopicStatistics>,
+}
+
+#[derive(Deserialize)]
+struct TopicStatistics {
+    #[serde(default)]
+    partitions: HashMap<String, PartitionStatistics>,
+}
+
+#[derive(Deserialize)]
+struct PartitionStatistics {
+    /// Last stable offset; -1001 while unknown.
+    #[serde(default = "unknown")]
+    ls_offset: i64,
+}
+
+const fn unknown() -> i64 {
+    -1001
+}
+
+/// librdkafka's log line in ours.
+pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error => tracing::warn!(target: "librdkafka", "{facility} {message}"),
+        RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
+            tracing::info!(target: "librdkafka", "{facility} {message}");
+        }
+        RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+            tracing::debug!(target: "librdkafka", "{facility} {message}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_give_the_end_of_what_may_be_read() {
+        let plain = Plain::default();
+        plain.stats_raw(
+            br#"{"topics":{"a":{"partitions":{"3":{"ls_offset":7,"hi_offset":9},"-1":{"ls_offset":-1001}}}}}"#,
+        );
+        assert_eq!(plain.stable_end("a", 3), Some(7));
+        assert_eq!(plain.stable_end("a", -1), None);
+        assert_eq!(plain.stable_end("b", 3), None);
+    }
+}

@@ -1,0 +1,260 @@
+//! Kafka as the log: brokers reached through librdkafka.
+
+mod admin;
+mod appender;
+mod context;
+mod membership;
+mod output;
+mod reader;
+mod scan;
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::clock::monotonic;
+use super::log::{
+    Append, Ends, Log, LogError, Membership, Message, Output, Position, Reader, Remedy, Span,
+};
+use crate::config;
+pub use admin::{NewTopic, TopicState};
+use context::Plain;
+use membership::GroupConsumer;
+
+/// One call that is answered from a broker's memory; more than this and it is not well.
+const CALL: Duration = Duration::from_secs(5);
+/// A transaction left open by a death is aborted after this, so that readers are held up no longer.
+const TRANSACTION: Duration = Duration::from_secs(10);
+/// Longer than [`TRANSACTION`]: who is presumed dead has no transaction left that could still commit.
+const SESSION: Duration = Duration::from_secs(15);
+/// How soon a member hears of a rebalance.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+
+/// The brokers of one cluster, for one group.
+pub struct KafkaLog {
+    settings: config::Kafka,
+    /// Sees what committed readers see.
+    committed: BaseConsumer<Plain>,
+    /// Sees everything; librdkafka answers watermarks by the client's own isolation level.
+    everything: BaseConsumer<Plain>,
+    group: Arc<Group>,
+}
+
+/// The group's offsets, and this process's membership while there is one.
+struct Group {
+    offsets: BaseConsumer<Plain>,
+    member: Mutex<Member>,
+}
+
+enum Member {
+    /// Never joined: a tool, whose offsets are fenced by the transactional id alone.
+    Outside,
+    Joined(Weak<GroupConsumer>),
+}
+
+impl Group {
+    fn member(&self) -> MutexGuard<'_, Member> {
+        self.member.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KafkaLog {
+    /// Connects, waiting for a broker no longer than the settings' patience.
+    ///
+    /// # Errors
+    /// When an option is unknown to librdkafka, or no broker answers in time.
+    pub fn open(settings: &config::Kafka) -> Result<Self, LogError> {
+        let control = |isolation: &str, group: bool| {
+            let mut config = client(settings);
+            config
+                .set("isolation.level", isolation)
+                .set("enable.auto.commit", "false");
+            if group {
+                config.set("group.id", &settings.group);
+            }
+            config
+                .create_with_context::<_, BaseConsumer<Plain>>(Plain::default())
+                .map_err(|error| LogError::new(Remedy::Stop, "making a Kafka client", error))
+        };
+        let log = Self {
+            committed: control("read_committed", false)?,
+            everything: control("read_uncommitted", false)?,
+            group: Arc::new(Group {
+                offsets: control("read_committed", true)?,
+                member: Mutex::new(Member::Outside),
+            }),
+            settings: settings.clone(),
+        };
+        log.wait_for_a_broker()?;
+        Ok(log)
+    }
+
+    /// Whether librdkafka knows every option and takes its value.
+    ///
+    /// # Errors
+    /// The first option that it refuses.
+    pub fn check(settings: &config::Kafka) -> Result<(), LogError> {
+        client(settings)
+            .create_native_config()
+            .map(|_| ())
+            .map_err(|error| LogError::new(Remedy::Stop, "kafka.client", error))
+    }
+
+    fn wait_for_a_broker(&self) -> Result<(), LogError> {
+        let began = monotonic();
+        loop {
+            let left = self.settings.patience.saturating_sub(began.elapsed());
+            let error = match self.committed.fetch_metadata(None, left.min(CALL)) {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            if began.elapsed() + Duration::from_millis(250) >= self.settings.patience {
+                let doing = format!(
+                    "no Kafka broker answered at {} within {} s",
+                    self.settings.brokers,
+                    self.settings.patience.as_secs()
+                );
+                let heard = self.committed.context().last_error();
+                return Err(match heard {
+                    Some(heard) => LogError::new(Remedy::Retry, doing, heard),
+                    None => LogError::new(Remedy::Retry, doing, error),
+                });
+            }
+            tracing::info!(brokers = %self.settings.brokers, "waiting for a Kafka broker");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+/// What every client of ours has in common, the operator's own options last.
+fn client(settings: &config::Kafka) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &settings.brokers)
+        .set("client.id", "gpad-live")
+        .set("socket.keepalive.enable", "true")
+        .set("reconnect.backoff.max.ms", "2000");
+    for (key, value) in &settings.client {
+        config.set(key, value);
+    }
+    config
+}
+
+/// What every consumer that is given records has in common.
+fn consumer(settings: &config::Kafka) -> ClientConfig {
+    let mut config = client(settings);
+    config
+        // Needed for `assign`; never subscribed, so it is no member.
+        .set("group.id", &settings.group)
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // A position that is gone is an error that a person must see, never a silent jump.
+        .set("auto.offset.reset", "error")
+        .set("check.crcs", "true")
+        .set("fetch.wait.max.ms", "50")
+        // The default of 1000 stalls whenever the bounded queue was full.
+        .set("fetch.queue.backoff.ms", "10")
+        .set("queued.max.messages.kbytes", settings.fetch_kib.to_string());
+    config
+}
+
+impl Log for KafkaLog {
+    fn partitions(&self, topics: &[&str]) -> Result<Vec<Option<i32>>, LogError> {
+        // The whole cluster's list: asking for one topic by name may create it.
+        let metadata = self.committed.fetch_metadata(None, CALL).map_err(|error| {
+            LogError::new(
+                Remedy::Retry,
+                format!("listing topics at {}", self.settings.brokers),
+                error,
+            )
+        })?;
+        let count = |name: &&str| {
+            metadata
+                .topics()
+                .iter()
+                .find(|topic| topic.name() == *name && topic.error().is_none())
+                .and_then(|topic| i32::try_from(topic.partitions().len()).ok())
+                .filter(|count| *count > 0)
+        };
+        Ok(topics.iter().map(count).collect())
+    }
+
+    fn ends(&self, topic: &str, partition: i32) -> Result<Ends, LogError> {
+        let ask = |consumer: &BaseConsumer<Plain>| {
+            consumer
+                .fetch_watermarks(topic, partition, CALL)
+                .map_err(|error| {
+                    LogError::new(
+                        remedy(&error),
+                        format!("asking for the ends of {topic}/{partition}"),
+                        error,
+                    )
+                })
+        };
+        // The whole first: what is stable can only have grown when asked later.
+        let (_, end) = ask(&self.everything)?;
+        let (first, stable) = ask(&self.committed)?;
+        Ok(Ends {
+            first,
+            stable: stable.min(end),
+            end,
+        })
+    }
+
+    fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, LogError> {
+        membership::join(&self.settings, &self.group, topics)
+    }
+
+    fn reader(&self, topics: &[&str], positions: &[Position]) -> Result<Box<dyn Reader>, LogError> {
+        reader::open(&self.settings, topics, positions)
+    }
+
+    fn scan(
+        &self,
+        topic: &str,
+        spans: &[Span],
+        take: &mut dyn FnMut(Option<Message<'_>>) -> ControlFlow<()>,
+    ) -> Result<Vec<Position>, LogError> {
+        scan::scan(self, topic, spans, take)
+    }
+
+    fn output(&self, name: &str) -> Result<Box<dyn Output>, LogError> {
+        output::open(&self.settings, &self.group, name)
+    }
+
+    fn appender(&self) -> Result<Box<dyn Append>, LogError> {
+        appender::open(&self.settings)
+    }
+}
+
+/// What to do about an error outside transactions.
+fn remedy(error: &KafkaError) -> Remedy {
+    use RDKafkaErrorCode as Code;
+    let Some(code) = error.rdkafka_error_code() else {
+        return Remedy::Renew;
+    };
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "librdkafka has some 150 codes, and adds more"
+    )]
+    match code {
+        Code::TopicAuthorizationFailed
+        | Code::GroupAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::TransactionalIdAuthorizationFailed
+        | Code::OffsetOutOfRange
+        | Code::AutoOffsetReset
+        | Code::FencedInstanceId
+        | Code::UnsupportedVersion
+        | Code::UnsupportedFeature => Remedy::Stop,
+        Code::Fatal | Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch => {
+            Remedy::Renew
+        }
+        _ => Remedy::Retry,
+    }
+}

@@ -1,0 +1,304 @@
+//! One task's transactional producer.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{Consumer, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::super::clock::monotonic;
+use super::super::log::{Committed, LogError, NewRecord, Output, Position, Remedy, Transaction};
+use super::{CALL, Group, Member, TRANSACTION, client, context};
+use crate::config;
+
+/// The longest a producer may take to be fenced in: another's open transaction is being aborted.
+const FENCING: Duration = Duration::from_secs(20);
+/// Room for a dead letter that carries a refused record of more than the usual 1 MiB.
+pub(super) const LARGEST: u32 = 16 * 1024 * 1024;
+
+/// Counts what could not be delivered; the rest of a delivery report is of no interest.
+#[derive(Default)]
+pub(super) struct Deliveries {
+    failed: AtomicU64,
+    first: Mutex<Option<String>>,
+}
+
+impl Deliveries {
+    pub(super) fn failure(&self) -> Option<String> {
+        if self.failed.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        self.first
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        context::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(target: "librdkafka", "{error}: {reason}");
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, message)) = result {
+            use rdkafka::message::Message as _;
+            let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+            first.get_or_insert_with(|| format!("to {}: {error}", message.topic()));
+            self.failed.fetch_add(1, Ordering::Release);
+        }
+    }
+}
+
+struct KafkaOutput {
+    name: String,
+    /// `None` once its outcome was in doubt: it must not be used again.
+    producer: Option<BaseProducer<Deliveries>>,
+    group: Arc<Group>,
+}
+
+pub(super) fn open(
+    settings: &config::Kafka,
+    group: &Arc<Group>,
+    name: &str,
+) -> Result<Box<dyn Output>, LogError> {
+    let name = format!("{}-{name}", settings.group);
+    let doing = || format!("fencing earlier producers of {name}");
+    let producer: BaseProducer<Deliveries> = client(settings)
+        .set("transactional.id", &name)
+        .set(
+            "transaction.timeout.ms",
+            TRANSACTION.as_millis().to_string(),
+        )
+        // Of the Java client, so that a key lands in the same partition whoever sends it.
+        .set("partitioner", "murmur2_random")
+        // `flush` does not override it: every commit would wait this long.
+        .set("linger.ms", "1")
+        .set("compression.type", "lz4")
+        .set("message.max.bytes", LARGEST.to_string())
+        .set("queue.buffering.max.messages", "1000000")
+        .create_with_context(Deliveries::default())
+        .map_err(|error| LogError::new(Remedy::Stop, doing(), error))?;
+    producer.init_transactions(FENCING).map_err(|error| {
+        let remedy = match transaction_remedy(&error) {
+            Remedy::Renew => Remedy::Retry,
+            other => other,
+        };
+        LogError::new(remedy, doing(), error)
+    })?;
+    Ok(Box::new(KafkaOutput {
+        name,
+        producer: Some(producer),
+        group: Arc::clone(group),
+    }))
+}
+
+impl Output for KafkaOutput {
+    fn committed(&mut self, partitions: &[(&str, i32)]) -> Result<Committed, LogError> {
+        let failed = |error| {
+            LogError::new(
+                Remedy::Retry,
+                format!("asking what {} committed", self.name),
+                error,
+            )
+        };
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for &(topic, partition) in partitions {
+            list.add_partition(topic, partition);
+        }
+        let list = self
+            .group
+            .offsets
+            .committed_offsets(list, CALL)
+            .map_err(failed)?;
+        let mut committed = Committed::default();
+        for element in list.elements() {
+            element.error().map_err(failed)?;
+            if let Offset::Offset(next) = element.offset() {
+                let (topic, partition) = (element.topic().to_owned(), element.partition());
+                committed.positions.push(Position {
+                    topic,
+                    partition,
+                    next,
+                });
+                if committed.note.is_none() && !element.metadata().is_empty() {
+                    committed.note = Some(element.metadata().to_owned());
+                }
+            }
+        }
+        Ok(committed)
+    }
+
+    fn commit(&mut self, transaction: &Transaction) -> Result<(), LogError> {
+        let doing = || format!("committing a transaction of {}", self.name);
+        let Some(producer) = self.producer.take() else {
+            return Err(LogError::new(
+                Remedy::Renew,
+                doing(),
+                "its outcome is in doubt since an error",
+            ));
+        };
+        let outcome = self
+            .member()
+            .and_then(|member| write(&producer, transaction, &member));
+        match outcome {
+            Ok(()) => {
+                self.producer = Some(producer);
+                Ok(())
+            }
+            Err(Failure { remedy, source }) => {
+                // Waits up to half a second for what it still holds, which nobody wants any more.
+                std::thread::spawn(move || drop(producer));
+                Err(LogError::new(remedy, doing(), source))
+            }
+        }
+    }
+}
+
+impl KafkaOutput {
+    /// The proof that we are still the member that these units were given to.
+    fn member(&self) -> Result<ConsumerGroupMetadata, Failure> {
+        let metadata = match &*self.group.member() {
+            Member::Outside => self.group.offsets.group_metadata(),
+            Member::Joined(consumer) => consumer
+                .upgrade()
+                .and_then(|consumer| consumer.group_metadata()),
+        };
+        metadata.ok_or_else(|| Failure {
+            remedy: Remedy::Fenced,
+            source: "this instance is no longer a member of the group".into(),
+        })
+    }
+}
+
+pub(super) struct Failure {
+    remedy: Remedy,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl From<KafkaError> for Failure {
+    fn from(error: KafkaError) -> Self {
+        Self {
+            remedy: transaction_remedy(&error),
+            source: error.into(),
+        }
+    }
+}
+
+fn write(
+    producer: &BaseProducer<Deliveries>,
+    transaction: &Transaction,
+    member: &ConsumerGroupMetadata,
+) -> Result<(), Failure> {
+    producer.begin_transaction()?;
+    for record in transaction.records() {
+        send(producer, &record, TRANSACTION)?;
+    }
+    let mut list = TopicPartitionList::with_capacity(transaction.positions.len());
+    for position in &transaction.positions {
+        let mut element = list.add_partition(&position.topic, position.partition);
+        element.set_offset(Offset::Offset(position.next))?;
+        element.set_metadata(&transaction.note);
+    }
+    producer.send_offsets_to_transaction(&list, member, TRANSACTION)?;
+    drain(producer, TRANSACTION)?;
+    producer.commit_transaction(TRANSACTION)?;
+    Ok(())
+}
+
+/// Hands one record to librdkafka, waiting while its queue is full.
+pub(super) fn send(
+    producer: &BaseProducer<Deliveries>,
+    record: &NewRecord<'_>,
+    patience: Duration,
+) -> Result<(), KafkaError> {
+    let mut message = BaseRecord::<[u8], [u8]>::to(record.topic);
+    message.partition = record.partition;
+    message.key = record.key;
+    message.payload = record.value;
+    let mut since = None;
+    loop {
+        match producer.send(message) {
+            Ok(()) => return Ok(()),
+            Err((error, refused)) => {
+                let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+                if !full || since.get_or_insert_with(monotonic).elapsed() > patience {
+                    return Err(error);
+                }
+                producer.poll(Duration::from_millis(1));
+                message = refused;
+            }
+        }
+    }
+}
+
+/// Waits until everything handed over is stored. `flush` and `commit_transaction` would do so in steps of
+/// 100 ms that never return early.
+pub(super) fn drain(
+    producer: &BaseProducer<Deliveries>,
+    patience: Duration,
+) -> Result<(), Failure> {
+    let began = monotonic();
+    while producer.in_flight_count() > 0 {
+        producer.poll(Duration::from_millis(1));
+        if began.elapsed() > patience {
+            let source = format!(
+                "{} records were not stored in time",
+                producer.in_flight_count()
+            );
+            return Err(Failure {
+                remedy: Remedy::Renew,
+                source: source.into(),
+            });
+        }
+    }
+    match producer.context().failure() {
+        Some(failure) => Err(Failure {
+            remedy: Remedy::Renew,
+            source: failure.into(),
+        }),
+        None => Ok(()),
+    }
+}
+
+impl Failure {
+    pub(super) fn into_error(self, doing: impl Into<String>) -> LogError {
+        LogError::new(self.remedy, doing, self.source)
+    }
+}
+
+/// Inside a transaction nothing is merely retried: librdkafka has done that already, and what is left is doubt
+/// (KAFKA-17754).
+fn transaction_remedy(error: &KafkaError) -> Remedy {
+    use RDKafkaErrorCode as Code;
+    let Some(code) = error.rdkafka_error_code() else {
+        return Remedy::Renew;
+    };
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "librdkafka has some 150 codes, and adds more"
+    )]
+    match code {
+        Code::Fenced
+        | Code::ProducerFenced
+        | Code::InvalidProducerEpoch
+        | Code::FencedInstanceId
+        | Code::UnknownMemberId => Remedy::Fenced,
+        Code::TransactionalIdAuthorizationFailed | Code::ClusterAuthorizationFailed => Remedy::Stop,
+        _ => Remedy::Renew,
+    }
+}

@@ -1,0 +1,229 @@
+//! The seam's contract, on a real Kafka.
+
+mod support;
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use gpad_live::adapters::kafka::{KafkaLog, NewTopic};
+use gpad_live::adapters::log::*;
+use support::{Kafka, wait_for};
+
+fn topic(log: &KafkaLog, name: &str, partitions: i32) {
+    let new = NewTopic {
+        name: name.to_owned(),
+        partitions,
+        settings: vec![("retention.ms", "-1".to_owned())],
+    };
+    assert_eq!(
+        log.create_topics(std::slice::from_ref(&new), -1).unwrap(),
+        [true]
+    );
+    assert_eq!(log.create_topics(&[new], -1).unwrap(), [false]);
+    wait_for("the topic", Duration::from_secs(10), || {
+        log.partitions(&[name]).unwrap() == [Some(partitions)]
+    });
+}
+
+fn append(log: &KafkaLog, topic: &str, values: &[&str]) {
+    let mut appender = log.appender().unwrap();
+    for value in values {
+        let record = NewRecord {
+            topic,
+            partition: Some(0),
+            key: Some(b"k"),
+            value: Some(value.as_bytes()),
+        };
+        appender.append(&record).unwrap();
+    }
+    appender.flush().unwrap();
+}
+
+fn values(log: &KafkaLog, topic: &str, span: Span) -> (Vec<String>, i64) {
+    let mut seen = Vec::new();
+    let positions = log
+        .scan(topic, &[span], &mut |message| {
+            if let Some(message) = message {
+                seen.push(String::from_utf8(message.value.unwrap().to_vec()).unwrap());
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    (seen, positions[0].next)
+}
+
+fn transaction(value: &str, next: i64) -> Transaction {
+    let mut transaction = Transaction::default();
+    transaction.note = format!("note {value}");
+    transaction.put("out", Some(0), b"k", Some(value.as_bytes()));
+    transaction.positions.push(Position {
+        topic: "in".to_owned(),
+        partition: 0,
+        next,
+    });
+    transaction
+}
+
+#[test]
+fn a_log_keeps_the_contract_of_the_seam() {
+    let kafka = Kafka::start();
+    let log = kafka.open("g");
+    assert_eq!(log.partitions(&["in", "nowhere"]).unwrap(), [None, None]);
+    topic(&log, "in", 2);
+    topic(&log, "out", 1);
+    a_scan_reads_to_the_end_and_says_where_to_go_on(&log);
+    a_reader_reads_on_from_its_positions(&log);
+    a_commit_shows_rows_positions_and_note_together(&log);
+    a_newer_output_fences_the_older_one(&log);
+    an_aborted_transaction_is_never_seen(&kafka, &log);
+}
+
+fn a_scan_reads_to_the_end_and_says_where_to_go_on(log: &KafkaLog) {
+    assert_eq!(values(log, "in", Span::whole(0)), (vec![], 0));
+    append(log, "in", &["a", "b", "c"]);
+    assert_eq!(
+        values(log, "in", Span::whole(0)),
+        (vec!["a".into(), "b".into(), "c".into()], 3)
+    );
+    let part = Span {
+        partition: 0,
+        from: 1,
+        until: Some(2),
+    };
+    assert_eq!(values(log, "in", part), (vec!["b".into()], 2));
+    assert_eq!(
+        values(
+            log,
+            "in",
+            Span {
+                partition: 0,
+                from: 3,
+                until: None
+            }
+        ),
+        (vec![], 3)
+    );
+}
+
+fn a_reader_reads_on_from_its_positions(log: &KafkaLog) {
+    let at = Position {
+        topic: "in".to_owned(),
+        partition: 0,
+        next: 1,
+    };
+    let mut reader = log.reader(&["out", "in"], &[at]).unwrap();
+    let mut seen = Vec::new();
+    wait_for("two records", Duration::from_secs(10), || {
+        reader
+            .read(10, Duration::from_millis(100), &mut |message| {
+                seen.push((
+                    message.topic,
+                    message.offset,
+                    message.key.map(<[u8]>::to_vec),
+                ));
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        seen.len() >= 2
+    });
+    assert_eq!(
+        seen,
+        [(1, 1, Some(b"k".to_vec())), (1, 2, Some(b"k".to_vec()))]
+    );
+    append(log, "in", &["d"]);
+    wait_for("the backlog to be known", Duration::from_secs(10), || {
+        // Statistics are served while polling; the record itself is taken in and counted off.
+        reader
+            .read(1, Duration::from_millis(100), &mut |_| {
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        reader.backlog() == [None, Some(0)]
+    });
+}
+
+fn a_commit_shows_rows_positions_and_note_together(log: &KafkaLog) {
+    let mut output = log.output("0").unwrap();
+    assert_eq!(
+        output.committed(&[("in", 0)]).unwrap(),
+        Committed::default()
+    );
+    output.commit(&transaction("one", 2)).unwrap();
+    let committed = output.committed(&[("in", 0), ("in", 1)]).unwrap();
+    assert_eq!(committed.note.as_deref(), Some("note one"));
+    assert_eq!(committed.positions, transaction("one", 2).positions);
+    assert_eq!(values(log, "out", Span::whole(0)).0, ["one"]);
+}
+
+fn a_newer_output_fences_the_older_one(log: &KafkaLog) {
+    let mut old = log.output("0").unwrap();
+    old.commit(&transaction("two", 3)).unwrap();
+    let mut new = log.output("0").unwrap();
+    let error = old.commit(&transaction("zombie", 99)).unwrap_err();
+    assert_eq!(error.remedy, Remedy::Fenced, "{error}");
+    let again = old.commit(&transaction("zombie", 99)).unwrap_err();
+    assert_eq!(again.remedy, Remedy::Renew, "{again}");
+    assert_eq!(
+        new.committed(&[("in", 0)]).unwrap().note.as_deref(),
+        Some("note two")
+    );
+    assert_eq!(values(log, "out", Span::whole(0)).0, ["one", "two"]);
+}
+
+/// A record too large for its topic fails after others of its transaction were stored.
+fn an_aborted_transaction_is_never_seen(kafka: &Kafka, log: &KafkaLog) {
+    let mut output = log.output("0").unwrap();
+    let mut torn = transaction("torn", 5);
+    torn.put("out", Some(0), b"k", Some(&incompressible(3 << 20)));
+    let error = output.commit(&torn).unwrap_err();
+    assert_eq!(error.remedy, Remedy::Renew, "{error}");
+    let mut output = log.output("0").unwrap();
+    assert_eq!(
+        output.committed(&[("in", 0)]).unwrap().note.as_deref(),
+        Some("note two")
+    );
+    output.commit(&transaction("three", 4)).unwrap();
+    // Through other clients, that know nothing of ours.
+    let other = kafka.open("other");
+    let (seen, next) = values(&other, "out", Span::whole(0));
+    assert_eq!(seen, ["one", "two", "three"]);
+    assert_eq!(
+        other.ends("out", 0).unwrap(),
+        Ends {
+            first: 0,
+            stable: next,
+            end: next
+        }
+    );
+}
+
+fn incompressible(length: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 56) as u8
+    })
+    .take(length)
+    .collect()
+}
+
+#[test]
+fn an_unreachable_broker_is_named_after_a_bounded_wait() {
+    let port = support::free_port();
+    let settings = gpad_live::config::Kafka {
+        brokers: format!("127.0.0.1:{port}"),
+        patience: Duration::from_secs(1),
+        ..gpad_live::config::Settings::default().kafka
+    };
+    let began = std::time::Instant::now();
+    let error = KafkaLog::open(&settings).err().unwrap().to_string();
+    assert!(
+        error.contains(&format!(
+            "no Kafka broker answered at 127.0.0.1:{port} within 1 s"
+        )),
+        "{error}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(5));
+}

@@ -1,0 +1,231 @@
+//! Real components for tests: a Kafka broker and a schema registry, each gone with its handle.
+#![allow(dead_code, reason = "every test binary uses its own part")]
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use gpad_live::adapters::kafka::KafkaLog;
+use gpad_live::config;
+use tempfile::TempDir;
+
+/// A process that ends with this handle, and with this test process however that ends.
+pub struct Service {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Service {
+    fn start(name: &str, dir: &Path, command: &[&str]) -> Self {
+        let log = dir.join(format!("{name}.log"));
+        let output = fs::File::create(&log).unwrap();
+        let child = Command::new("bash")
+            // Standard input closes with us; what we started goes then.
+            .args(["-c", "\"$@\" & pid=$!; read -r _; kill -9 $pid", "service"])
+            .args(command)
+            .stdin(Stdio::piped())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        Self { child, log }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn component(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(".cache")
+        .join(name);
+    assert!(
+        path.join("complete").exists(),
+        "{} is missing: run tests/components",
+        path.display()
+    );
+    path
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// One Apache Kafka broker, its own controller.
+pub struct Kafka {
+    service: Option<Service>,
+    properties: PathBuf,
+    dir: TempDir,
+    port: u16,
+}
+
+impl Kafka {
+    pub fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (port, controller) = (free_port(), free_port());
+        let properties = dir.path().join("server.properties");
+        fs::write(&properties, Self::properties(dir.path(), port, controller)).unwrap();
+        let formatted = Command::new("java")
+            .args(Self::java(&[
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                "Z3BhZC1saXZlLXRlc3RzIQ",
+                "-c",
+            ]))
+            .arg(&properties)
+            .output()
+            .unwrap();
+        assert!(
+            formatted.status.success(),
+            "{}",
+            String::from_utf8_lossy(&formatted.stderr)
+        );
+        let mut kafka = Self {
+            service: None,
+            properties,
+            dir,
+            port,
+        };
+        kafka.resume();
+        kafka
+    }
+
+    fn properties(dir: &Path, port: u16, controller: u16) -> String {
+        format!(
+            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
+             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
+             log.dirs={}\nauto.create.topics.enable=false\ngroup.initial.rebalance.delay.ms=0\n\
+             offsets.topic.replication.factor=1\noffsets.topic.num.partitions=2\n\
+             transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
+             transaction.state.log.num.partitions=2\nshare.coordinator.state.topic.replication.factor=1\n\
+             log.segment.bytes=104857600\nlog.cleaner.dedupe.buffer.size=4194304\n",
+            dir.join("log").display()
+        )
+    }
+
+    fn java(arguments: &[&str]) -> Vec<String> {
+        let libs = component("kafka").join("libs").join("*");
+        let mut all: Vec<String> = [
+            "-Xmx512m",
+            "-Xshare:auto",
+            "-XX:TieredStopAtLevel=1",
+            "-XX:+UseSerialGC",
+            "-cp",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        all.push(libs.display().to_string());
+        all.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        all
+    }
+
+    /// Kills the broker where it stands.
+    pub fn kill(&mut self) {
+        self.service = None;
+    }
+
+    /// Starts the broker (again), on the same port and log.
+    pub fn resume(&mut self) {
+        let arguments = Self::java(&["kafka.Kafka"]);
+        let properties = self.properties.display().to_string();
+        let mut command = vec!["java"];
+        command.extend(arguments.iter().map(String::as_str));
+        command.push(&properties);
+        let service = Service::start("kafka", self.dir.path(), &command);
+        if let Err(error) = KafkaLog::open(&self.settings("waiting")) {
+            panic!("{error}\n{}", service.log());
+        }
+        self.service = Some(service);
+    }
+
+    pub fn brokers(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub fn settings(&self, group: &str) -> config::Kafka {
+        config::Kafka {
+            brokers: self.brokers(),
+            group: group.to_owned(),
+            patience: Duration::from_secs(60),
+            ..config::Settings::default().kafka
+        }
+    }
+
+    pub fn open(&self, group: &str) -> KafkaLog {
+        KafkaLog::open(&self.settings(group)).unwrap()
+    }
+}
+
+/// The real Apicurio registry, its Confluent API.
+pub struct Registry {
+    _service: Service,
+    _dir: TempDir,
+    pub url: String,
+}
+
+impl Registry {
+    pub fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (port, management) = (free_port(), free_port());
+        let jar = component("apicurio").join("apicurio-registry-app-3.0.9-runner.jar");
+        let (port_option, management_option) = (
+            format!("-Dquarkus.http.port={port}"),
+            format!("-Dquarkus.management.port={management}"),
+        );
+        let jar = jar.display().to_string();
+        let service = Service::start(
+            "registry",
+            dir.path(),
+            &[
+                "java",
+                "-Xmx512m",
+                "-XX:TieredStopAtLevel=1",
+                "-Dquarkus.http.host=127.0.0.1",
+                &port_option,
+                &management_option,
+                "-jar",
+                &jar,
+            ],
+        );
+        let url = format!("http://127.0.0.1:{port}/apis/ccompat/v7");
+        wait_for("the registry", Duration::from_secs(90), || {
+            ureq::get(format!("{url}/subjects")).call().is_ok()
+        });
+        Self {
+            _service: service,
+            _dir: dir,
+            url,
+        }
+    }
+}
+
+/// Waits until `condition` holds; panics with `what` when it does not in time.
+pub fn wait_for(what: &str, within: Duration, mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(
+            began.elapsed() < within,
+            "still waiting for {what} after {} s",
+            within.as_secs()
+        );
+        sleep(Duration::from_millis(50));
+    }
+}
