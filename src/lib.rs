@@ -5,5 +5,6 @@ pub mod adapters;
 pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod pipeline;
 pub mod stages;
 pub mod wire;

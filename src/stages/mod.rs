@@ -2,6 +2,8 @@
 
 pub mod categorise;
 pub mod gate;
+pub mod letter;
 pub mod normalise;
 pub mod screen;
 pub mod validate;
+pub mod wrapper;

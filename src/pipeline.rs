@@ -1,0 +1,460 @@
+//! The page: one record from bytes to a change of state, one stage a line.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::domain::aggregate::Row;
+use crate::domain::disposition::{Disposition, Rejection, Withholding};
+use crate::domain::reference::{PracticeIndex, Reference};
+use crate::domain::time::{Day, Timestamp};
+use crate::domain::topic::SupplierTopic;
+use crate::engine::fold::Delta;
+use crate::engine::ledger::Counts;
+use crate::engine::plan::AggregatePlan;
+use crate::engine::task::{Categorised, Task};
+use crate::stages::categorise::categorise;
+use crate::stages::gate::{self, ServicePeriod};
+use crate::stages::letter::{self, DeadLetter};
+use crate::stages::normalise::{Draft, Normalise};
+use crate::stages::screen::{FreeText, Screen};
+use crate::stages::validate;
+use crate::stages::wrapper::Wrapper;
+use crate::wire::avro::Decoder;
+use crate::wire::supplier::{SupplierRecord, emis, inps, microtest, tpp};
+
+/// The settings that decide figures, compiled.
+#[derive(Debug)]
+pub struct Plan {
+    pub service: ServicePeriod,
+    /// Days before and after the task's greatest day of extraction; `None` has no horizon (`replay`).
+    pub horizon_days: Option<i32>,
+    /// Fields that writers may add; they are skipped undecoded.
+    pub ignorable_fields: BTreeSet<String>,
+    pub aggregates: Arc<AggregatePlan>,
+}
+
+/// A record as the log hands it over.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    pub topic: SupplierTopic,
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Key<'a>,
+    pub payload: Payload<'a>,
+}
+
+/// The record's key, where the log has keys.
+#[derive(Debug, Clone, Copy)]
+pub enum Key<'a> {
+    /// A file: no keys, nothing misrouted.
+    Absent,
+    /// The practice's code by contract; whether it hashes to the partition it was found in.
+    Routed { key: &'a [u8], is_at_home: bool },
+}
+
+/// What a record carries.
+#[derive(Debug, Clone, Copy)]
+pub enum Payload<'a> {
+    /// One record and nothing else.
+    Datum {
+        decoder: &'a Decoder,
+        datum: &'a [u8],
+    },
+    /// A record and what follows it: records of a file's block have no lengths.
+    Front {
+        decoder: &'a Decoder,
+        front: &'a [u8],
+    },
+    /// Bytes that cannot be read, and why.
+    Unreadable { raw: &'a [u8], detail: &'a str },
+}
+
+/// Where a record ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    pub disposition: Disposition,
+    /// Bytes of the payload that the record took; `None` if it could not be decoded.
+    pub bytes: Option<usize>,
+}
+
+/// What one transaction must carry.
+#[derive(Debug)]
+pub struct Settled {
+    /// Practice level.
+    pub rows: Vec<Row>,
+    /// For the second stage.
+    pub deltas: Vec<Delta>,
+    pub dead_letters: Vec<DeadLetter>,
+    pub counts: Counts,
+    /// Records taken since the last settlement; equals `counts.total()`.
+    pub records: i64,
+    /// The greatest time of extraction admitted so far.
+    pub as_of: Timestamp,
+}
+
+/// Why a record goes no further.
+enum Stop {
+    Withheld(Withholding),
+    Rejected(Refused),
+}
+
+/// A refusal and what its dead letter may tell.
+struct Refused {
+    reason: Rejection,
+    field: Option<String>,
+    detail: Option<String>,
+    /// Who sent it, and when; missing where not even that may be told.
+    sender: Option<(String, Timestamp)>,
+    content: Option<String>,
+}
+
+impl Refused {
+    const fn bare(reason: Rejection) -> Self {
+        Self {
+            reason,
+            field: None,
+            detail: None,
+            sender: None,
+            content: None,
+        }
+    }
+}
+
+impl From<Withholding> for Stop {
+    fn from(why: Withholding) -> Self {
+        Self::Withheld(why)
+    }
+}
+
+/// One task: one partition number across all eight supplier topics. Does no I/O, reads no clock.
+#[derive(Debug)]
+pub struct Pipeline {
+    plan: Arc<Plan>,
+    reference: Arc<Reference>,
+    task: Task,
+    screen: Screen,
+    dead_letters: Vec<DeadLetter>,
+    records: i64,
+    now: Timestamp,
+    newest_read: Option<Timestamp>,
+    newest_admitted: Option<Day>,
+    scratch: Vec<u8>,
+}
+
+impl Pipeline {
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, reference: Arc<Reference>) -> Self {
+        Self {
+            task: Task::new(plan.aggregates.clone(), reference.clone()),
+            plan,
+            reference,
+            screen: Screen::default(),
+            dead_letters: Vec::new(),
+            records: 0,
+            now: Timestamp(i64::MIN),
+            newest_read: None,
+            newest_admitted: None,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Takes in one record and says where it ended.
+    pub fn take(&mut self, record: &Record<'_>) -> Taken {
+        match record.topic {
+            SupplierTopic::EmisAppointments => self.way::<emis::Appointment<'_>>(record),
+            SupplierTopic::EmisConsultations => self.way::<emis::Consultation<'_>>(record),
+            SupplierTopic::TppAppointments => self.way::<tpp::Appointment<'_>>(record),
+            SupplierTopic::TppConsultations => self.way::<tpp::Consultation<'_>>(record),
+            SupplierTopic::InpsAppointments => self.way::<inps::Appointment<'_>>(record),
+            SupplierTopic::InpsConsultations => self.way::<inps::Consultation<'_>>(record),
+            SupplierTopic::MicrotestAppointments => self.way::<microtest::Appointment<'_>>(record),
+            SupplierTopic::MicrotestConsultations => {
+                self.way::<microtest::Consultation<'_>>(record)
+            }
+        }
+    }
+
+    fn way<'a, R>(&mut self, record: &Record<'a>) -> Taken
+    where
+        R: SupplierRecord<'a> + Wrapper<'a> + FreeText + Normalise<'a>,
+    {
+        self.records += 1;
+        let (decoded, decoder, bytes) = match self.decode::<R>(record) {
+            Ok(decoded) => decoded,
+            Err(refused) => {
+                let disposition = self.stop(record, Stop::Rejected(refused));
+                return Taken {
+                    disposition,
+                    bytes: None,
+                };
+            }
+        };
+        let disposition = self
+            .checks(record, &decoded.record, decoded.content, decoder)
+            .unwrap_or_else(|stop| self.stop(record, stop));
+        Taken {
+            disposition,
+            bytes: Some(bytes),
+        }
+    }
+
+    /// feeds.md, "Order of the checks", from 2 on; then reconcile.
+    fn checks<'a, R>(
+        &mut self,
+        record: &Record<'a>,
+        read: &R,
+        content: u64,
+        decoder: &Decoder,
+    ) -> Result<Disposition, Stop>
+    where
+        R: SupplierRecord<'a> + Wrapper<'a> + FreeText + Normalise<'a>,
+    {
+        let extracted_at = read.extracted_at();
+        let extracted_on = extracted_at.london_day();
+        self.newest_read = self.newest_read.max(Some(extracted_at));
+        route(record, read)?;
+        let practice = self.known_practice(read)?;
+        gate::extraction(&self.reference, &self.plan.service, practice, extracted_on)?;
+        self.screen(read, decoder, extracted_on)?;
+        let draft = read.normalise(content).map_err(|refusal| {
+            let field = Some(refusal.field);
+            self.refuse(read, practice, refusal.reason, field, refusal.day)
+        })?;
+        let (day, planned_minutes) = match &draft {
+            Draft::Appointment(draft) => (draft.start.day(), draft.planned_minutes),
+            Draft::Consultation(draft) => (draft.start.day(), 0),
+        };
+        validate::date(day, extracted_on)
+            .and_then(|()| validate::planned_duration(planned_minutes))
+            .map_err(|reason| self.refuse(read, practice, reason, None, Some(day)))?;
+        gate::agreement(&self.reference, practice, day)?;
+        self.within_horizon(day, extracted_on)
+            .map_err(|reason| self.refuse(read, practice, reason, None, Some(day)))?;
+        Ok(match &draft {
+            Draft::Appointment(draft) => {
+                let categorised = categorise(draft);
+                let categorised = Categorised {
+                    own: categorised.own,
+                    slot_type: draft.slot_type,
+                    is_covid_vaccination: categorised.is_covid_vaccination,
+                };
+                self.task
+                    .admit_appointment(practice, draft, categorised, record.topic)
+            }
+            Draft::Consultation(draft) => {
+                self.task.admit_consultation(practice, draft, record.topic)
+            }
+        })
+    }
+
+    /// Check 1.
+    fn decode<'a, R: SupplierRecord<'a>>(
+        &mut self,
+        record: &Record<'a>,
+    ) -> Result<(crate::wire::avro::Decoded<R>, &'a Decoder, usize), Refused> {
+        let undecodable = |detail: String| Refused {
+            detail: Some(detail),
+            ..Refused::bare(Rejection::Undecodable)
+        };
+        match record.payload {
+            Payload::Datum { decoder, datum } => decoder
+                .decode(datum, &mut self.scratch)
+                .map(|decoded| (decoded, decoder, datum.len()))
+                .map_err(|error| undecodable(error.to_string())),
+            Payload::Front { decoder, front } => decoder
+                .decode_prefix(front, &mut self.scratch)
+                .map(|(decoded, bytes)| (decoded, decoder, bytes))
+                .map_err(|error| undecodable(error.to_string())),
+            Payload::Unreadable { detail, .. } => Err(undecodable(detail.to_owned())),
+        }
+    }
+
+    /// Check 2.
+    fn known_practice<'a>(&self, read: &impl Wrapper<'a>) -> Result<PracticeIndex, Stop> {
+        self.reference
+            .known(read.practice_ods_code())
+            .ok_or(Stop::Rejected(Refused::bare(Rejection::UnknownPractice)))
+    }
+
+    /// Check 5. A hit's dead letter names the field, and holds neither sender nor content.
+    fn screen<R: FreeText>(
+        &mut self,
+        read: &R,
+        decoder: &Decoder,
+        extracted_on: Day,
+    ) -> Result<(), Stop> {
+        let unnamed = decoder
+            .unnamed_fields()
+            .iter()
+            .find(|field| !self.plan.ignorable_fields.contains(*field));
+        let (reason, field) = match unnamed {
+            Some(field) => (Rejection::UnnamedField, field.clone()),
+            None => match self.screen.hit(read, extracted_on.month().year()) {
+                Some(field) => (Rejection::IdentifiableData, field.to_owned()),
+                None => return Ok(()),
+            },
+        };
+        Err(Stop::Rejected(Refused {
+            field: Some(field),
+            ..Refused::bare(reason)
+        }))
+    }
+
+    fn within_horizon(&mut self, day: Day, extracted_on: Day) -> Result<(), Rejection> {
+        let Some(days) = self.plan.horizon_days else {
+            return Ok(());
+        };
+        let newest = self
+            .newest_admitted
+            .max(Some(extracted_on))
+            .unwrap_or(extracted_on);
+        validate::horizon(day, newest, days)?;
+        self.newest_admitted = Some(newest);
+        Ok(())
+    }
+
+    /// The refusal of a record that passed the screen: its content goes with it only if the practice
+    /// agreed on the record's own day, where that day is known (feeds.md, rule 12).
+    fn refuse<'a, R>(
+        &self,
+        read: &R,
+        practice: PracticeIndex,
+        reason: Rejection,
+        field: Option<&'static str>,
+        day: Option<Day>,
+    ) -> Stop
+    where
+        R: SupplierRecord<'a> + Wrapper<'a> + FreeText,
+    {
+        let may_tell =
+            day.is_none_or(|day| gate::agreement(&self.reference, practice, day).is_ok());
+        Stop::Rejected(Refused {
+            reason,
+            field: field.map(str::to_owned),
+            detail: None,
+            sender: may_tell.then(|| (read.practice_ods_code().to_owned(), read.extracted_at())),
+            content: may_tell.then(|| letter::content(read)),
+        })
+    }
+
+    /// Counts a record that goes no further, and writes its dead letter if it was refused.
+    fn stop(&mut self, record: &Record<'_>, stop: Stop) -> Disposition {
+        let disposition = match stop {
+            Stop::Withheld(why) => Disposition::Withheld(why),
+            Stop::Rejected(refused) => {
+                let reason = refused.reason;
+                let raw = (reason == Rejection::Undecodable)
+                    .then(|| self.raw(record))
+                    .flatten();
+                let (practice, extracted_at) = refused.sender.unzip();
+                self.dead_letters.push(DeadLetter {
+                    topic: record.topic,
+                    partition: record.partition,
+                    offset: record.offset,
+                    reason,
+                    field: refused.field,
+                    detail: refused.detail,
+                    practice,
+                    extracted_at,
+                    raw,
+                    content: refused.content,
+                });
+                Disposition::Rejected(reason)
+            }
+        };
+        self.task.count(record.topic, disposition);
+        disposition
+    }
+
+    /// Bytes that cannot be decoded are kept only if the key names a practice approved today.
+    fn raw(&self, record: &Record<'_>) -> Option<(Vec<u8>, Vec<u8>)> {
+        let Key::Routed { key, .. } = record.key else {
+            return None;
+        };
+        let practice = self.reference.known(std::str::from_utf8(key).ok()?)?;
+        gate::agreement(&self.reference, practice, self.now.london_day()).ok()?;
+        let raw = match record.payload {
+            Payload::Datum { datum, .. } => datum,
+            Payload::Front { front, .. } => front,
+            Payload::Unreadable { raw, .. } => raw,
+        };
+        Some((key.to_vec(), raw.to_vec()))
+    }
+
+    /// Moves on to newer reference data.
+    pub fn follow(&mut self, reference: Arc<Reference>) {
+        self.reference = reference.clone();
+        self.task.follow(reference);
+    }
+
+    /// Moves on in time, never back.
+    pub fn advance(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        self.task.advance(now);
+    }
+
+    /// Takes records in without folding, for a backlog or a restoration.
+    pub fn start_loading(&mut self) {
+        self.task.start_loading();
+    }
+
+    /// Folds all that was loaded, as of the time last told.
+    pub fn finish_loading(&mut self) {
+        self.task.finish_loading();
+    }
+
+    /// Forgets what would be handed over next: it was committed before (restoration).
+    pub fn discard(&mut self) {
+        self.task.discard_changes();
+        self.dead_letters.clear();
+        self.records = 0;
+    }
+
+    /// Hands over what one transaction must carry.
+    ///
+    /// # Panics
+    /// If the dispositions do not add up to the records taken: a record would be lost, and stopping
+    /// before the commit loses nothing.
+    pub fn settle(&mut self) -> Settled {
+        let settled = self.task.settle();
+        let records = std::mem::take(&mut self.records);
+        assert_eq!(
+            settled.counts.total(),
+            records,
+            "every record ends in exactly one disposition"
+        );
+        Settled {
+            rows: settled.folded.rows,
+            deltas: settled.folded.deltas,
+            dead_letters: std::mem::take(&mut self.dead_letters),
+            counts: settled.counts,
+            records,
+            as_of: settled.as_of,
+        }
+    }
+
+    /// The greatest time of extraction read, refused records too: `replay`'s "now" without `--as-of`.
+    #[must_use]
+    pub const fn newest_read(&self) -> Option<Timestamp> {
+        self.newest_read
+    }
+
+    /// The state, for metrics.
+    #[must_use]
+    pub const fn task(&self) -> &Task {
+        &self.task
+    }
+}
+
+/// A record must lie where its practice's code hashes to (feeds.md, "Key").
+fn route<'a>(record: &Record<'_>, read: &impl Wrapper<'a>) -> Result<(), Stop> {
+    match record.key {
+        Key::Absent => Ok(()),
+        Key::Routed { key, is_at_home }
+            if is_at_home && key == read.practice_ods_code().as_bytes() =>
+        {
+            Ok(())
+        }
+        Key::Routed { .. } => Err(Stop::Rejected(Refused::bare(Rejection::Misrouted))),
+    }
+}
