@@ -2,5 +2,9 @@
 
 pub mod avro;
 pub mod container;
+pub mod datum;
 pub mod framing;
+pub mod output;
+pub mod records;
+pub mod reference;
 pub mod supplier;

@@ -49,18 +49,18 @@ pub enum Fault {
     OtherRecord,
 }
 
-/// A position in a datum.
+/// A position in a datum; what it reads is the shapes' own business.
 #[derive(Debug)]
-pub(super) struct Cursor<'a> {
+pub struct Cursor<'a> {
     bytes: &'a [u8],
     /// Bytes read so far; never beyond the slice.
-    pub(super) at: usize,
+    pub(in crate::wire) at: usize,
     /// True once a number took more bytes than it needs: such a datum is valid, but not the canonical encoding of its values.
-    pub(super) padded: bool,
+    pub(in crate::wire) padded: bool,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(in crate::wire) const fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
             at: 0,
@@ -109,19 +109,19 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
-    pub(super) fn long(&mut self) -> Result<i64, Fault> {
+    pub(in crate::wire) fn long(&mut self) -> Result<i64, Fault> {
         let zigzag = self.varint()?;
         Ok((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
     }
 
     #[inline]
-    pub(super) fn int(&mut self) -> Result<i32, Fault> {
+    pub(in crate::wire) fn int(&mut self) -> Result<i32, Fault> {
         let zigzag = u32::try_from(self.varint()?).map_err(|_| Fault::IntOutOfRange)?;
         Ok((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
     }
 
     #[inline]
-    pub(super) fn boolean(&mut self) -> Result<bool, Fault> {
+    pub(in crate::wire) fn boolean(&mut self) -> Result<bool, Fault> {
         match self.byte()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -131,7 +131,7 @@ impl<'a> Cursor<'a> {
 
     /// The next `length` bytes.
     #[inline]
-    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], Fault> {
+    pub(in crate::wire) fn take(&mut self, length: usize) -> Result<&'a [u8], Fault> {
         let rest = &self.bytes[self.at..];
         let taken = rest.get(..length).ok_or(Fault::Truncated)?;
         self.at += length;
@@ -140,7 +140,7 @@ impl<'a> Cursor<'a> {
 
     /// The next bytes with their length before them.
     #[inline]
-    pub(super) fn lengthed(&mut self) -> Result<&'a [u8], Fault> {
+    pub(in crate::wire) fn lengthed(&mut self) -> Result<&'a [u8], Fault> {
         let length = self.long()?;
         if length < 0 {
             return Err(Fault::NegativeLength);
@@ -150,13 +150,13 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
-    pub(super) fn text(&mut self) -> Result<&'a str, Fault> {
+    pub(in crate::wire) fn text(&mut self) -> Result<&'a str, Fault> {
         std::str::from_utf8(self.lengthed()?).map_err(|_| Fault::InvalidUtf8)
     }
 
     /// The index of a union's branch or of an enum's symbol, below `count`.
     #[inline]
-    pub(super) fn index(&mut self, count: usize, fault: Fault) -> Result<usize, Fault> {
+    pub(in crate::wire) fn index(&mut self, count: usize, fault: Fault) -> Result<usize, Fault> {
         let index = usize::try_from(self.long()?).map_err(|_| fault)?;
         if index < count { Ok(index) } else { Err(fault) }
     }

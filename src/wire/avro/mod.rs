@@ -8,7 +8,7 @@ mod laws;
 mod resolve;
 mod skip;
 
-pub use cursor::Fault;
+pub use cursor::{Cursor, Fault};
 pub use decode::{DecodeError, Decoded, Decoder, MAX_FIELDS};
 pub use resolve::{ResolutionError, ResolutionFault};
 
