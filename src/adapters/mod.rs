@@ -3,3 +3,5 @@
 pub mod clock;
 pub mod kafka;
 pub mod log;
+pub mod registry;
+pub mod schemas;

@@ -229,3 +229,25 @@ pub fn wait_for(what: &str, within: Duration, mut condition: impl FnMut() -> boo
         sleep(Duration::from_millis(50));
     }
 }
+
+/// A web server that is no registry: answers 404 to everything.
+pub struct WrongRegistry {
+    pub url: String,
+}
+
+pub fn wrong_registry() -> WrongRegistry {
+    use std::io::{Read, Write};
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(
+                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            );
+        }
+    });
+    WrongRegistry { url }
+}
