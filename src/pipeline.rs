@@ -8,7 +8,7 @@ use crate::domain::disposition::{Disposition, Rejection, Withholding};
 use crate::domain::reference::{PracticeIndex, Reference};
 use crate::domain::time::{Day, Timestamp};
 use crate::domain::topic::SupplierTopic;
-use crate::engine::fold::Delta;
+use crate::engine::fold::{Change, Delta};
 use crate::engine::ledger::Counts;
 use crate::engine::plan::AggregatePlan;
 use crate::engine::task::{Categorised, Task};
@@ -89,6 +89,14 @@ pub struct Settled {
     /// Records taken since the last settlement; equals `counts.total()`.
     pub records: i64,
     /// The greatest time of extraction admitted so far.
+    pub as_of: Timestamp,
+}
+
+/// A settlement in short.
+#[derive(Debug)]
+pub struct Summary {
+    pub counts: Counts,
+    pub records: i64,
     pub as_of: Timestamp,
 }
 
@@ -416,21 +424,44 @@ impl Pipeline {
     /// If the dispositions do not add up to the records taken: a record would be lost, and stopping
     /// before the commit loses nothing.
     pub fn settle(&mut self) -> Settled {
-        let settled = self.task.settle();
+        let (mut rows, mut deltas) = (Vec::new(), Vec::new());
+        let summary = self.settle_into(&mut |change| match change {
+            Change::Row(row) => rows.push(row),
+            Change::Delta(delta) => deltas.push(delta),
+        });
+        Settled {
+            rows,
+            deltas,
+            dead_letters: std::mem::take(&mut self.dead_letters),
+            counts: summary.counts,
+            records: summary.records,
+            as_of: summary.as_of,
+        }
+    }
+
+    /// As [`Self::settle`], row by row: a whole month need not stand in memory twice. Dead letters
+    /// stay for [`Self::take_dead_letters`].
+    ///
+    /// # Panics
+    /// As [`Self::settle`].
+    pub fn settle_into(&mut self, out: &mut dyn FnMut(Change)) -> Summary {
+        let settled = self.task.settle(out);
         let records = std::mem::take(&mut self.records);
         assert_eq!(
             settled.counts.total(),
             records,
             "every record ends in exactly one disposition"
         );
-        Settled {
-            rows: settled.folded.rows,
-            deltas: settled.folded.deltas,
-            dead_letters: std::mem::take(&mut self.dead_letters),
+        Summary {
             counts: settled.counts,
             records,
             as_of: settled.as_of,
         }
+    }
+
+    /// Dead letters written since they were last taken.
+    pub fn take_dead_letters(&mut self) -> Vec<DeadLetter> {
+        std::mem::take(&mut self.dead_letters)
     }
 
     /// The greatest time of extraction read, refused records too: `replay`'s "now" without `--as-of`.

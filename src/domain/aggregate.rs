@@ -1,7 +1,10 @@
 //! What an aggregate is made of: windows, levels, dimensions and measures, as closed sets.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use super::place::Level;
-use super::time::{Day, Month};
+use super::time::{Day, Month, Timestamp};
 use super::topic::Supplier;
 use super::vocabulary::{
     ContextType, DurationBand, HcpType, Mode, NationalCategory, PublishedStatus, SdsRoleGroup,
@@ -342,7 +345,7 @@ pub enum Finality {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published {
     /// Event time: the greatest time of extraction that went in.
-    pub as_of: super::time::Timestamp,
+    pub as_of: Timestamp,
     /// 1 when the row first appears.
     pub revision: u32,
     pub finality: Finality,
@@ -351,13 +354,13 @@ pub struct Published {
 /// One row: the figures under a key, or their end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    pub aggregate: std::sync::Arc<str>,
+    pub aggregate: Arc<str>,
     pub level: Level,
     pub code: String,
     /// `[start, end)` in days of the appointment.
     pub window: (Day, Day),
     /// Name and value, in declared order, the printed codes of the level first.
-    pub dimensions: Vec<(&'static str, String)>,
+    pub dimensions: Vec<(&'static str, Cow<'static, str>)>,
     /// `None`: the row has returned to nothing.
     pub figures: Option<Figures>,
     pub published: Published,

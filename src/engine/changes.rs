@@ -20,6 +20,41 @@ impl Key {
     }
 }
 
+/// The order of places in what goes out, by their index.
+#[derive(Debug, Default)]
+pub struct Ranks(Vec<u32>);
+
+impl Ranks {
+    /// Indexes that are their own rank.
+    #[must_use]
+    pub fn identity(places: usize) -> Self {
+        Self((0..).take(places).collect())
+    }
+
+    /// Ranks places by their order, if any came since.
+    pub fn refresh<P: Ord>(&mut self, places: &[P]) {
+        if self.0.len() == places.len() {
+            return;
+        }
+        let mut sorted: Vec<usize> = (0..places.len()).collect();
+        sorted.sort_unstable_by_key(|at| &places[*at]);
+        self.0.resize(places.len(), 0);
+        for (rank, at) in (0_u32..).zip(sorted) {
+            self.0[at] = rank;
+        }
+    }
+}
+
+/// Places of keys in the order they go out.
+pub(super) fn order(keys: &[Key], ranks: &Ranks) -> Vec<u32> {
+    let mut order: Vec<u32> = (0_u32..).take(keys.len()).collect();
+    order.sort_unstable_by_key(|at| {
+        let key = keys[*at as usize];
+        (ranks.0[key.place as usize], key.window, key.dimensions)
+    });
+    order
+}
+
 /// Sums of as many measures as the aggregate has, by key.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -62,14 +97,13 @@ impl Changes {
         }
     }
 
-    /// Hands over what is not zero, by key ascending, and starts anew.
-    pub fn drain(&mut self, mut see: impl FnMut(Key, &[i64])) {
-        let mut order: Vec<usize> = (0..self.keys.len()).collect();
-        order.sort_unstable_by_key(|at| self.keys[*at]);
-        for at in order {
-            let sums = &self.sums[at * self.stride..][..self.stride];
+    /// Hands over what is not zero, places by their rank, then by window and dimensions, and starts
+    /// anew. Indexes of places follow the order of arrival; their ranks do not.
+    pub fn drain(&mut self, ranks: &Ranks, mut see: impl FnMut(Key, &[i64])) {
+        for at in order(&self.keys, ranks) {
+            let sums = &self.sums[at as usize * self.stride..][..self.stride];
             if sums.iter().any(|sum| *sum != 0) {
-                see(self.keys[at], sums);
+                see(self.keys[at as usize], sums);
             }
         }
         self.clear();

@@ -1,5 +1,6 @@
 //! Facts to rows: signed sums at practice level, and deltas for the levels above.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -10,7 +11,7 @@ use crate::domain::reference::{PlaceIndex, Reference};
 use crate::domain::time::{Day, Local, Timestamp};
 use crate::domain::topic::Supplier;
 
-use super::changes::{Changes, Key};
+use super::changes::{Changes, Key, Ranks};
 use super::fact::Fact;
 use super::plan::{Aggregate, AggregatePlan};
 use super::rows::Rows;
@@ -39,11 +40,13 @@ pub struct Delta {
     pub as_of: Timestamp,
 }
 
-/// What a settlement folds to, in an order that depends on the figures alone.
-#[derive(Debug, Default)]
-pub struct Folded {
-    pub rows: Vec<Row>,
-    pub deltas: Vec<Delta>,
+/// One thing that a settlement hands over.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// A row of this stage.
+    Row(Row),
+    /// For the second stage.
+    Delta(Delta),
 }
 
 #[derive(Debug)]
@@ -68,6 +71,7 @@ struct Grouped {
     places: Vec<Arc<Place>>,
     indexes: FxHashMap<Arc<Place>, u32>,
     known: Vec<Option<Groups>>,
+    ranks: Ranks,
 }
 
 /// What one practice's row is grouped by.
@@ -181,20 +185,20 @@ impl Fold {
             .sum()
     }
 
-    /// Hands over what has changed.
-    pub fn settle(&mut self, watermarks: &Watermarks) -> Folded {
-        let mut folded = Folded::default();
+    /// Hands over what has changed, in an order that depends on the figures alone.
+    pub fn settle(&mut self, watermarks: &Watermarks, out: &mut dyn FnMut(Change)) {
         let as_of = watermarks.as_of();
-        let places = &self.grouped.places;
+        let Grouped { places, ranks, .. } = &mut self.grouped;
+        ranks.refresh(places);
+        let suppliers = Ranks::identity(Supplier::ALL.len());
         for (at, (folder, aggregate)) in self
             .folders
             .iter_mut()
             .zip(&self.plan.aggregates)
             .enumerate()
         {
-            let (first_row, first_delta) = (folded.rows.len(), folded.deltas.len());
             if let Some((changes, rows)) = &mut folder.practice {
-                changes.drain(|key, sums| {
+                changes.drain(ranks, |key, sums| {
                     let is_closed = is_closed(aggregate, key, watermarks.all());
                     let changed = rows.apply(key, sums, is_closed);
                     let published = Published {
@@ -203,13 +207,17 @@ impl Fold {
                         finality: changed.finality,
                     };
                     let at = (Level::Practice, &*places[key.place as usize]);
-                    folded
-                        .rows
-                        .push(row(aggregate, at, key, changed.figures, published));
+                    out(Change::Row(row(
+                        aggregate,
+                        at,
+                        key,
+                        changed.figures,
+                        published,
+                    )));
                 });
             }
             let mut delta = |base, place, key: Key, sums: &[i64]| {
-                folded.deltas.push(Delta {
+                out(Change::Delta(Delta {
                     aggregate: at,
                     base,
                     place,
@@ -217,10 +225,10 @@ impl Fold {
                     dimensions: key.dimensions,
                     sums: sums.to_vec(),
                     as_of,
-                });
+                }));
             };
             if let Some(changes) = &mut folder.geography {
-                changes.drain(|key, sums| {
+                changes.drain(ranks, |key, sums| {
                     delta(
                         Base::Geography,
                         places[key.place as usize].clone(),
@@ -230,31 +238,13 @@ impl Fold {
                 });
             }
             if let Some(changes) = &mut folder.supplier {
-                changes.drain(|key, sums| {
+                changes.drain(&suppliers, |key, sums| {
                     let supplier = Supplier::ALL[key.place as usize];
                     delta(Base::Supplier(supplier), Arc::default(), key, sums);
                 });
             }
-            // Indexes of places follow the order of arrival; what goes out follows its own keys.
-            sort_rows(&mut folded.rows[first_row..]);
-            folded.deltas[first_delta..].sort_by(|a, b| {
-                (a.base, &a.place, a.window, a.dimensions).cmp(&(
-                    b.base,
-                    &b.place,
-                    b.window,
-                    b.dimensions,
-                ))
-            });
         }
-        folded
     }
-}
-
-/// The order in which rows of one aggregate and level go out.
-pub(super) fn sort_rows(rows: &mut [Row]) {
-    rows.sort_by(|a, b| {
-        (&a.code, a.window, &a.dimensions).cmp(&(&b.code, b.window, &b.dimensions))
-    });
 }
 
 /// Whether the watermark has passed the end of a row's window.
@@ -275,11 +265,11 @@ pub(super) fn row(
     let printed = place
         .printed_codes(level)
         .into_iter()
-        .map(|(name, code)| (name, code.to_owned()));
+        .map(|(name, code)| (name, Cow::Owned(code.to_owned())));
     let labels = aggregate
         .labels(key.dimensions)
         .into_iter()
-        .map(|(name, value)| (name, value.to_owned()));
+        .map(|(name, value)| (name, Cow::Borrowed(value)));
     let is_empty = sums.iter().all(|sum| *sum == 0);
     Row {
         aggregate: aggregate.name.clone(),

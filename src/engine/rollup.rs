@@ -10,8 +10,8 @@ use crate::domain::place::{Level, Place};
 use crate::domain::time::Timestamp;
 use crate::domain::topic::Supplier;
 
-use super::changes::{Changes, Key};
-use super::fold::{Base, Delta, is_closed, row, sort_rows};
+use super::changes::{Changes, Key, Ranks};
+use super::fold::{Base, Delta, is_closed, row};
 use super::plan::AggregatePlan;
 use super::rows::Rows;
 
@@ -31,6 +31,7 @@ pub struct Rollup {
     levels: Vec<Vec<LevelRows>>,
     places: Vec<Arc<Place>>,
     indexes: FxHashMap<Arc<Place>, u32>,
+    ranks: Ranks,
     as_of: Timestamp,
 }
 
@@ -60,6 +61,7 @@ impl Rollup {
             levels,
             places: Vec::new(),
             indexes: FxHashMap::default(),
+            ranks: Ranks::default(),
             as_of: Timestamp(0),
         }
     }
@@ -84,10 +86,11 @@ impl Rollup {
         }
     }
 
-    /// Hands over the rows that have changed, and the levels' names they stand at.
-    pub fn settle(&mut self) -> Vec<Row> {
-        let mut settled = Vec::new();
+    /// Hands over the rows that have changed, in an order that depends on the figures alone.
+    pub fn settle(&mut self, out: &mut dyn FnMut(Row)) {
         let as_of = self.as_of;
+        self.ranks.refresh(&self.places);
+        let suppliers = Ranks::identity(Supplier::ALL.len());
         for (aggregate, levels) in self.plan.aggregates.iter().zip(&mut self.levels) {
             for LevelRows {
                 level,
@@ -95,8 +98,9 @@ impl Rollup {
                 rows,
             } in levels
             {
-                let first = settled.len();
-                changes.drain(|key, sums| {
+                let is_supplier = *level == Level::Supplier;
+                let ranks = if is_supplier { &suppliers } else { &self.ranks };
+                changes.drain(ranks, |key, sums| {
                     let is_closed = is_closed(aggregate, key, Some(as_of));
                     let changed = rows.apply(key, sums, is_closed);
                     let published = Published {
@@ -104,28 +108,19 @@ impl Rollup {
                         revision: changed.revision,
                         finality: changed.finality,
                     };
-                    settled.push(match level {
-                        Level::Supplier => Row {
+                    out(if is_supplier {
+                        let at = (*level, &Place::default());
+                        Row {
                             code: Supplier::ALL[key.place as usize].label().to_owned(),
-                            ..row(
-                                aggregate,
-                                (*level, &Place::default()),
-                                key,
-                                changed.figures,
-                                published,
-                            )
-                        },
-                        _ => {
-                            let place = &self.places[key.place as usize];
-                            row(aggregate, (*level, place), key, changed.figures, published)
+                            ..row(aggregate, at, key, changed.figures, published)
                         }
+                    } else {
+                        let at = (*level, &*self.places[key.place as usize]);
+                        row(aggregate, at, key, changed.figures, published)
                     });
                 });
-                // Indexes follow the order of arrival; rows go out in the order of their keys.
-                sort_rows(&mut settled[first..]);
             }
         }
-        settled
     }
 
     /// Levels that the plan sums to, each once.

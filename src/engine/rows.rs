@@ -81,18 +81,6 @@ impl Rows {
         }
     }
 
-    /// Rows that are not zero, by key ascending.
-    pub fn each(&self, mut see: impl FnMut(Key, &[i64])) {
-        let mut order: Vec<usize> = (0..self.keys.len()).collect();
-        order.sort_unstable_by_key(|at| self.keys[*at]);
-        for at in order {
-            let figures = &self.figures[at * self.stride..][..self.stride];
-            if figures.iter().any(|figure| *figure != 0) {
-                see(self.keys[at], figures);
-            }
-        }
-    }
-
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()

@@ -11,7 +11,7 @@ use crate::domain::topic::{Supplier, SupplierTopic};
 
 use super::consultations::{ConsultationIndex, Consultations, Found};
 use super::fact::Fact;
-use super::fold::{Fold, Folded};
+use super::fold::{Change, Fold};
 use super::ledger::Counts;
 use super::plan::AggregatePlan;
 use super::read;
@@ -52,10 +52,9 @@ pub struct Task {
     is_loading: bool,
 }
 
-/// What the task hands over at a settlement.
+/// What the task tells of a settlement, beside what has changed.
 #[derive(Debug)]
 pub struct Settled {
-    pub folded: Folded,
     /// Records since the last settlement, by topic and disposition.
     pub counts: Counts,
     /// The greatest time of extraction admitted so far.
@@ -99,7 +98,7 @@ impl Task {
     /// Forgets what the fold has gathered: its rows were published before (restoration).
     pub fn discard_changes(&mut self) {
         self.counts = Counts::default();
-        drop(self.fold.settle(&self.watermarks));
+        self.fold.settle(&self.watermarks, &mut drop);
     }
 
     /// Counts a record that never became an admitted version.
@@ -265,7 +264,7 @@ impl Task {
     }
 
     /// Folds every touched slot and hands over what has changed since the last settlement.
-    pub fn settle(&mut self) -> Settled {
+    pub fn settle(&mut self, out: &mut dyn FnMut(Change)) -> Settled {
         let touched = std::mem::take(&mut self.touched);
         for (index, stood) in &touched {
             self.slots.get_mut(*index).is_touched = false;
@@ -273,8 +272,8 @@ impl Task {
         }
         self.touched = touched;
         self.touched.clear();
+        self.fold.settle(&self.watermarks, out);
         Settled {
-            folded: self.fold.settle(&self.watermarks),
             counts: std::mem::take(&mut self.counts),
             as_of: self.watermarks.as_of(),
         }
