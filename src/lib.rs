@@ -6,5 +6,6 @@ pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod pipeline;
+pub mod publication;
 pub mod stages;
 pub mod wire;

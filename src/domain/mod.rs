@@ -1,6 +1,7 @@
 //! Nouns and rules of the field: no serialisation, no I/O, no clock.
 
 pub mod aggregate;
+pub mod calendar;
 pub mod category;
 pub mod disposition;
 pub mod draft;
