@@ -1,0 +1,124 @@
+//! `simulate`: published cells turned into supplier records.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::domain::time::{Day, Month};
+use crate::simulate::calendar::Service;
+use crate::simulate::cells::Cells;
+use crate::simulate::run::{Options, Plan};
+use crate::simulate::sink::Files;
+
+/// Turn published counts into lifelike supplier records that count back to the same cells.
+///
+/// One appointment is drawn for each counted unit, at real practices of the place, with the versions it goes through
+/// (offered, booked, arrived, seen or not), and around it what no publication counts. Replaying the records gives the
+/// published cells back exactly. The same cells, options and seed give the same bytes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Arguments {
+    /// Published cells: a `Regional_CSV_*.csv`, or cells by ICB (recognised by the header).
+    #[arg(long, value_name = "FILE")]
+    pub cells: PathBuf,
+    /// The month to take from the file, such as 2022-02.
+    #[arg(long, value_name = "YYYY-MM", value_parser = month)]
+    pub month: Month,
+    /// Multiply every count, rounded so that the total is right; 0.001 makes a thousandth.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    pub scale: f64,
+    /// Another seed draws other records for the same cells.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Write `<topic>.avro` into this directory.
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "brokers",
+        conflicts_with = "brokers"
+    )]
+    pub output: Option<PathBuf>,
+    /// Send to these Kafka brokers.
+    #[arg(long, value_name = "HOST:PORT,…")]
+    pub brokers: Option<String>,
+    /// With --brokers: how many times faster than life, in order of time; without it, as fast as it goes.
+    #[arg(long, value_name = "FACTOR", requires = "brokers")]
+    pub speed: Option<f64>,
+    /// Add records that must be refused or withheld; no published cell changes.
+    #[arg(long)]
+    pub faults: bool,
+    /// First day on which records may be extracted.
+    #[arg(long, value_name = "DATE", default_value = "2020-03-01", value_parser = day)]
+    pub service_from: Day,
+    /// Last day on which records may be extracted.
+    #[arg(long, value_name = "DATE", default_value = "2023-02-28", value_parser = day)]
+    pub service_to: Day,
+}
+
+fn month(text: &str) -> Result<Month, String> {
+    Month::parse(text).ok_or_else(|| "a month such as 2022-02 is wanted".to_owned())
+}
+
+fn day(text: &str) -> Result<Day, String> {
+    text.parse()
+        .map(Day::from_date)
+        .map_err(|_| "a day such as 2020-03-01 is wanted".to_owned())
+}
+
+impl Arguments {
+    /// The run's options.
+    #[must_use]
+    pub const fn options(&self) -> Options {
+        Options {
+            scale: self.scale,
+            seed: self.seed,
+            faults: self.faults,
+            service: Service {
+                from: self.service_from,
+                to: self.service_to,
+            },
+        }
+    }
+}
+
+/// Draws the records and writes them.
+///
+/// # Errors
+/// [`crate::simulate::error::Error`], whose `is_wrong_use` tells exit code 2 from 1.
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let cells = Cells::read(&arguments.cells, arguments.month)?;
+    let plan = Plan::new(&cells, arguments.options())?;
+    let Some(output) = &arguments.output else {
+        return Err(anyhow!("--brokers needs a build with the Kafka sink"));
+    };
+    let bar = bar(plan.cells().total());
+    let mut files = Files::create(output, arguments.seed)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let summary = plan.run(&mut files, threads, &mut |counted| {
+        bar.set_position(counted)
+    })?;
+    files
+        .finish()
+        .with_context(|| format!("--output {}", output.display()))?;
+    bar.finish_and_clear();
+    tracing::info!(
+        appointments = summary.counted,
+        practices = summary.practices,
+        records = summary.records,
+        reference_records = summary.reference_records,
+        bytes = summary.bytes,
+        "simulated {}",
+        arguments.month.label()
+    );
+    Ok(())
+}
+
+fn bar(appointments: u64) -> ProgressBar {
+    let bar = ProgressBar::new(appointments);
+    if let Ok(style) = ProgressStyle::with_template(
+        "{elapsed_precise} {wide_bar} {human_pos}/{human_len} appointments, {eta} left",
+    ) {
+        bar.set_style(style);
+    }
+    bar
+}
