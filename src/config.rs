@@ -1,5 +1,6 @@
 //! Settings, typed and validated: a file and the environment in, or one clear error.
 
+pub mod aggregates;
 mod parse;
 mod source;
 

@@ -1,6 +1,7 @@
 //! The world, one outside system a file.
 
 pub mod clock;
+pub mod effects;
 pub mod kafka;
 pub mod log;
 pub mod registry;

@@ -4,6 +4,7 @@ pub mod categorise;
 pub mod gate;
 pub mod letter;
 pub mod normalise;
+pub mod refer;
 pub mod screen;
 pub mod validate;
 pub mod wrapper;

@@ -1,0 +1,300 @@
+//! What the core hands over, in the shapes that topics and files carry, and back.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::domain::aggregate::{Dimension, Figures, Finality, Measure, Published, Ratio, Row};
+use crate::domain::disposition::Disposition;
+use crate::domain::place::{Code, Level, Place};
+use crate::domain::time::{Day, Timestamp};
+use crate::domain::topic::{Supplier, SupplierTopic};
+use crate::engine::fold::{Base, Delta};
+use crate::engine::ledger::Counts;
+use crate::engine::plan::AggregatePlan;
+use crate::stages::letter::DeadLetter;
+use crate::wire::datum::Bytes;
+use crate::wire::output;
+
+/// Names of dimensions that levels are printed with.
+const PRINTED: [&str; 5] = [
+    "pcn_code",
+    "sub_icb_code",
+    "sub_icb_ons_code",
+    "icb_ons_code",
+    "region_ons_code",
+];
+
+/// The topic of an aggregate's rows.
+#[must_use]
+pub fn aggregate_topic(name: &str) -> String {
+    format!("gpad.aggregates.{name}")
+}
+
+/// The key of a row.
+#[must_use]
+pub fn key_of(row: &Row) -> output::AggregateKey {
+    let (start, end) = row.window;
+    output::AggregateKey {
+        aggregate: row.aggregate.to_string(),
+        level: row.level.label().to_owned(),
+        code: row.code.clone(),
+        window_start: iso(start),
+        window_end: iso(end),
+        dimensions: row
+            .dimensions
+            .iter()
+            .map(|(name, value)| output::Dimension {
+                name: (*name).to_owned(),
+                value: value.clone().into_owned(),
+            })
+            .collect(),
+    }
+}
+
+/// The value of a row; `None` is a tombstone.
+#[must_use]
+pub fn value_of(row: &Row) -> Option<output::AggregateValue> {
+    let figures = row.figures.as_ref()?;
+    let finality = match row.published.finality {
+        Finality::Provisional => output::Finality::Provisional,
+        Finality::Final => output::Finality::Final,
+        Finality::Restated => output::Finality::Restated,
+    };
+    Some(output::AggregateValue {
+        figures: output::Figures {
+            counts: figures
+                .counts
+                .iter()
+                .map(|(measure, value)| output::Count {
+                    measure: (*measure).to_owned(),
+                    value: *value,
+                })
+                .collect(),
+            ratios: figures
+                .ratios
+                .iter()
+                .map(|(measure, value)| output::Ratio {
+                    measure: (*measure).to_owned(),
+                    value: *value,
+                })
+                .collect(),
+        },
+        published: output::Published {
+            as_of: row.published.as_of.0,
+            revision: i32::try_from(row.published.revision).unwrap_or(i32::MAX),
+            closed_by: if finality == output::Finality::Provisional {
+                output::ClosedBy::Open
+            } else {
+                output::ClosedBy::Event
+            },
+            finality,
+        },
+    })
+}
+
+/// A row as it was read back; `None` if it was not written by a plan of closed vocabularies.
+#[must_use]
+pub fn row_of(key: output::AggregateKey, value: Option<output::AggregateValue>) -> Option<Row> {
+    let dimensions = key
+        .dimensions
+        .into_iter()
+        .map(|dimension| {
+            let printed = PRINTED.into_iter().find(|name| *name == dimension.name);
+            let name =
+                printed.or_else(|| Dimension::from_label(&dimension.name).map(Dimension::label))?;
+            Some((name, Cow::Owned(dimension.value)))
+        })
+        .collect::<Option<_>>()?;
+    let published = value.as_ref().map_or(
+        Published {
+            as_of: Timestamp(0),
+            revision: 0,
+            finality: Finality::Provisional,
+        },
+        |value| Published {
+            as_of: Timestamp(value.published.as_of),
+            revision: u32::try_from(value.published.revision).unwrap_or(0),
+            finality: match value.published.finality {
+                output::Finality::Provisional => Finality::Provisional,
+                output::Finality::Final => Finality::Final,
+                output::Finality::Restated => Finality::Restated,
+            },
+        },
+    );
+    let figures = value
+        .map(|value| figures_of(value.figures))
+        .map_or(Some(None), |figures| figures.map(Some))?;
+    Some(Row {
+        aggregate: key.aggregate.into(),
+        level: Level::from_label(&key.level)?,
+        code: key.code,
+        window: (day(&key.window_start)?, day(&key.window_end)?),
+        dimensions,
+        figures,
+        published,
+    })
+}
+
+fn figures_of(figures: output::Figures) -> Option<Figures> {
+    Some(Figures {
+        counts: figures
+            .counts
+            .into_iter()
+            .map(|count| Some((Measure::from_label(&count.measure)?.label(), count.value)))
+            .collect::<Option<_>>()?,
+        ratios: figures
+            .ratios
+            .into_iter()
+            .map(|ratio| Some((Ratio::from_label(&ratio.measure)?.label(), ratio.value)))
+            .collect::<Option<_>>()?,
+    })
+}
+
+/// A dead letter.
+#[must_use]
+pub fn dead_letter_of(letter: &DeadLetter) -> output::DeadLetter {
+    let (key, payload) = letter.raw.clone().unzip();
+    output::DeadLetter {
+        topic: letter.topic.name().to_owned(),
+        partition: letter.partition,
+        offset: letter.offset,
+        reason: letter.reason.label().to_owned(),
+        field: letter.field.clone(),
+        practice_ods_code: letter.practice.clone(),
+        detail: letter.detail.clone(),
+        key: key.map(Bytes),
+        payload: payload.map(Bytes),
+        content: letter.content.clone(),
+        extracted_at: letter.extracted_at.map(|at| at.0),
+    }
+}
+
+/// A delta, told by labels: its packed form means something in one plan only.
+#[must_use]
+pub fn delta_of(delta: &Delta, plan: &AggregatePlan) -> output::Delta {
+    let aggregate = &plan.aggregates[delta.aggregate];
+    let (level, codes) = match delta.base {
+        Base::Geography => ("geography", codes_of(&delta.place)),
+        Base::Supplier(supplier) => ("supplier", vec![supplier.label().to_owned()]),
+    };
+    output::Delta {
+        aggregate: aggregate.name.to_string(),
+        level: level.to_owned(),
+        codes,
+        window_start: iso(delta.window),
+        window_end: iso(aggregate.window.end(delta.window)),
+        dimensions: aggregate
+            .labels(delta.dimensions)
+            .into_iter()
+            .map(|(name, value)| output::Dimension {
+                name: name.to_owned(),
+                value: value.to_owned(),
+            })
+            .collect(),
+        measures: delta.sums.clone(),
+        as_of: delta.as_of.0,
+    }
+}
+
+/// A delta as it was read back; `None` if the plan has no such aggregate, dimensions or measures.
+#[must_use]
+pub fn delta_from(delta: &output::Delta, plan: &AggregatePlan) -> Option<Delta> {
+    let (at, aggregate) = plan.find(&delta.aggregate)?;
+    let labels = delta
+        .dimensions
+        .iter()
+        .map(|dimension| (dimension.name.as_str(), dimension.value.as_str()));
+    let (base, place) = match (delta.level.as_str(), delta.codes.as_slice()) {
+        ("geography", codes) => (Base::Geography, place_of(codes)?),
+        ("supplier", [label]) => {
+            let supplier = Supplier::ALL
+                .into_iter()
+                .find(|known| known.label() == label)?;
+            (Base::Supplier(supplier), Place::default())
+        }
+        _ => return None,
+    };
+    (delta.measures.len() == aggregate.measures.len()).then_some(())?;
+    Some(Delta {
+        aggregate: at,
+        base,
+        place: Arc::new(place),
+        window: day(&delta.window_start)?,
+        dimensions: aggregate.pack_labels(labels)?,
+        sums: delta.measures.clone(),
+        as_of: Timestamp(delta.as_of),
+    })
+}
+
+/// Dispositions of a transaction.
+#[must_use]
+pub fn counts_of(counts: &Counts) -> Vec<output::DispositionCount> {
+    counts
+        .entries()
+        .map(|(topic, disposition, count)| output::DispositionCount {
+            topic: topic.name().to_owned(),
+            disposition: disposition.label().to_owned(),
+            reason: disposition.reason().map(str::to_owned),
+            count,
+        })
+        .collect()
+}
+
+/// Dispositions read back; what no topic or disposition is called is passed over.
+#[must_use]
+pub fn counts_from(counts: &[output::DispositionCount]) -> Counts {
+    let mut known = Counts::default();
+    for count in counts {
+        let disposition = Disposition::all().find(|disposition| {
+            disposition.label() == count.disposition
+                && disposition.reason() == count.reason.as_deref()
+        });
+        if let (Some(topic), Some(disposition)) =
+            (SupplierTopic::from_name(&count.topic), disposition)
+        {
+            known.add(topic, disposition, count.count);
+        }
+    }
+    known
+}
+
+/// PCN, sub-ICB and its ONS code, ICB likewise, region likewise; empty where missing.
+fn codes_of(place: &Place) -> Vec<String> {
+    [
+        &place.pcn,
+        &place.sub_icb,
+        &place.sub_icb_ons,
+        &place.icb,
+        &place.icb_ons,
+        &place.region,
+        &place.region_ons,
+    ]
+    .map(|code| code.as_deref().unwrap_or_default().to_owned())
+    .into()
+}
+
+fn place_of(codes: &[String]) -> Option<Place> {
+    let code = |text: &String| -> Code { (!text.is_empty()).then(|| text.as_str().into()) };
+    let [pcn, sub_icb, sub_icb_ons, icb, icb_ons, region, region_ons] = codes else {
+        return None;
+    };
+    Some(Place {
+        practice: None,
+        pcn: code(pcn),
+        sub_icb: code(sub_icb),
+        sub_icb_ons: code(sub_icb_ons),
+        icb: code(icb),
+        icb_ons: code(icb_ons),
+        region: code(region),
+        region_ons: code(region_ons),
+    })
+}
+
+fn iso(day: Day) -> String {
+    day.date()
+        .map_or_else(|| day.0.to_string(), |date| date.to_string())
+}
+
+fn day(text: &str) -> Option<Day> {
+    text.parse::<chrono::NaiveDate>().ok().map(Day::from_date)
+}
