@@ -1,1 +1,52 @@
-fn main() {}
+//! Parses arguments, runs the command, maps the result to an exit code.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use gpad_live::commands::{self, Failure};
+use tracing_subscriber::EnvFilter;
+
+/// Live statistics of appointments in general practice: supplier records in, categorised and
+/// reconciled aggregates out, exactly once.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Replay(commands::replay::Arguments),
+    Simulate(commands::simulate::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_logging();
+    let outcome = match arguments.command {
+        Command::Replay(arguments) => commands::replay::run(&arguments),
+        Command::Simulate(arguments) => commands::simulate::run(arguments).map_err(Failure::from),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!("{failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+/// Standard error: for people on a terminal, JSON otherwise; `RUST_LOG` filters.
+fn start_logging() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let logging = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        logging.with_target(false).init();
+    } else {
+        logging.json().init();
+    }
+}

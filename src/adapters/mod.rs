@@ -4,5 +4,6 @@ pub mod clock;
 pub mod effects;
 pub mod kafka;
 pub mod log;
+pub mod progress;
 pub mod registry;
 pub mod schemas;

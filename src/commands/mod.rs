@@ -1,3 +1,84 @@
 //! One file a subcommand.
 
+pub mod replay;
 pub mod simulate;
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+use apache_avro::Schema;
+
+use crate::config::{ConfigError, Settings, aggregates};
+use crate::domain::topic::SupplierTopic;
+use crate::pipeline::Plan;
+use crate::simulate::error::Error as SimulateError;
+use crate::stages::gate::ServicePeriod;
+use crate::wire::supplier::{SupplierRecord, emis, inps, microtest, tpp};
+
+/// Why a command ended without doing what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Wrong use.
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Configuration(#[from] ConfigError),
+    /// Anything else.
+    #[error("{0:#}")]
+    Failed(anyhow::Error),
+}
+
+impl Failure {
+    /// 2 for wrong use or configuration, 1 otherwise.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) | Self::Configuration(_) => ExitCode::from(2),
+            Self::Failed(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        match error.downcast_ref::<SimulateError>() {
+            Some(wrong) if wrong.is_wrong_use() => Self::Usage(error.to_string()),
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// The settings that decide figures; without a horizon for commands that read files.
+///
+/// # Errors
+/// Aggregates that do not compile.
+pub fn plan_of(settings: &Settings, horizon_days: Option<u16>) -> Result<Plan, ConfigError> {
+    Ok(Plan {
+        service: ServicePeriod {
+            from: settings.service_period.from,
+            to: settings.service_period.to,
+        },
+        horizon_days: horizon_days.map(i32::from),
+        ignorable_fields: settings
+            .ignorable_fields
+            .iter()
+            .cloned()
+            .collect::<BTreeSet<_>>(),
+        aggregates: aggregates::plan(settings.aggregates.as_ref())?.into(),
+    })
+}
+
+/// The schema that a topic's records are read as.
+#[must_use]
+pub fn reader_schema(topic: SupplierTopic) -> &'static Schema {
+    match topic {
+        SupplierTopic::EmisAppointments => emis::Appointment::schema(),
+        SupplierTopic::EmisConsultations => emis::Consultation::schema(),
+        SupplierTopic::TppAppointments => tpp::Appointment::schema(),
+        SupplierTopic::TppConsultations => tpp::Consultation::schema(),
+        SupplierTopic::InpsAppointments => inps::Appointment::schema(),
+        SupplierTopic::InpsConsultations => inps::Consultation::schema(),
+        SupplierTopic::MicrotestAppointments => microtest::Appointment::schema(),
+        SupplierTopic::MicrotestConsultations => microtest::Consultation::schema(),
+    }
+}

@@ -1,0 +1,361 @@
+//! `replay`: the core over files, to the publication, the aggregates, the dead letters, the ledger.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use serde::Serialize;
+
+use crate::adapters::effects;
+use crate::adapters::progress::Progress;
+use crate::config::Settings;
+use crate::domain::disposition::Disposition;
+use crate::domain::reference::Reference;
+use crate::domain::time::Timestamp;
+use crate::domain::topic::{ReferenceTopic, SupplierTopic};
+use crate::engine::fold::Change;
+use crate::engine::ledger::Counts;
+use crate::engine::rollup::Rollup;
+use crate::pipeline::{Key, Payload, Pipeline, Plan, Record};
+use crate::publication::{PrintedNames, Publication};
+use crate::stages::refer::Refer;
+use crate::wire::avro::Decoder;
+use crate::wire::container::{ContainerReader, ContainerWriter, Packing};
+use crate::wire::datum::Datum;
+use crate::wire::output::{AggregateRow, DeadLetter};
+use crate::wire::records::Records;
+use crate::wire::reference::{Participation, Practice, SlotTypeMapping};
+
+use super::Failure;
+
+/// Run the core over files: a folder of `<topic>.avro` in, the publication out.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Folder with `<topic>.avro` files: eight supplier topics, three reference topics. A topic
+    /// without a file has no records.
+    #[arg(long, value_name = "DIR")]
+    pub input: PathBuf,
+    /// Folder for `publication/`, `aggregates/`, `dead-letters.avro` and `ledger.json`; made if it is
+    /// not there.
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// "Now", UTC: an appointment is past when its start is before it. Without it the greatest time
+    /// of extraction read.
+    #[arg(long, value_name = "TIME", value_parser = parse_as_of)]
+    pub as_of: Option<Timestamp>,
+    /// Service period, ignorable fields and aggregates are taken from here.
+    #[arg(long, value_name = "FILE", env = "GPAD_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+fn parse_as_of(text: &str) -> Result<Timestamp, String> {
+    let instant = DateTime::parse_from_rfc3339(text).map(|at| at.timestamp_millis());
+    let local = || {
+        let at = [
+            "%Y-%m-%dT%H:%M:%S%.f",
+            "%Y-%m-%dT%H:%M",
+            "%Y-%m-%d %H:%M:%S",
+        ]
+        .into_iter()
+        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
+        let midnight = || text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0);
+        at.or_else(midnight)
+            .map(|at| at.and_utc().timestamp_millis())
+    };
+    instant
+        .ok()
+        .or_else(local)
+        .map(Timestamp)
+        .ok_or_else(|| "expected a time in UTC such as 2022-03-01T00:00:00Z".to_owned())
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Wrong use or configuration before anything is read; a file that cannot be read or written.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let settings = Settings::load(arguments.config.as_deref())?;
+    let plan = Arc::new(super::plan_of(&settings, None)?);
+    check_input(&arguments.input)?;
+    replay(arguments, &plan).map_err(Failure::Failed)
+}
+
+/// The files of the folder that are there.
+fn check_input(folder: &Path) -> Result<(), Failure> {
+    if !folder.is_dir() {
+        return Err(Failure::Usage(format!(
+            "--input {}: there is no such folder",
+            folder.display()
+        )));
+    }
+    if !SupplierTopic::ALL
+        .iter()
+        .any(|topic| file_of(folder, topic.name()).is_file())
+    {
+        return Err(Failure::Usage(format!(
+            "--input {}: the folder has none of the supplier topics' files, such as {}.avro",
+            folder.display(),
+            SupplierTopic::EmisAppointments
+        )));
+    }
+    Ok(())
+}
+
+fn file_of(folder: &Path, topic: &str) -> PathBuf {
+    folder.join(format!("{topic}.avro"))
+}
+
+fn replay(arguments: &Arguments, plan: &Arc<Plan>) -> anyhow::Result<()> {
+    let output = &arguments.output;
+    fs::create_dir_all(output.join("aggregates"))
+        .with_context(|| format!("cannot make the folder {}", output.display()))?;
+    let reference = Arc::new(read_reference(&arguments.input)?);
+    let mut pipeline = Pipeline::new(plan.clone(), reference.clone());
+    pipeline.start_loading();
+    let mut letters = Letters::create(&output.join("dead-letters.avro"))?;
+    let progress = Progress::bytes("reading", total_bytes(&arguments.input));
+    for topic in SupplierTopic::ALL {
+        let path = file_of(&arguments.input, topic.name());
+        if path.is_file() {
+            read_topic(&mut pipeline, topic, &path, &mut letters, &progress)?;
+        }
+    }
+    progress.finish();
+    let now = arguments
+        .as_of
+        .or(pipeline.newest_read())
+        .unwrap_or(Timestamp(0));
+    pipeline.advance(now);
+    let progress = Progress::spinner("adding up");
+    pipeline.finish_loading();
+    let (publication, counts) = write_aggregates(&mut pipeline, plan, output)?;
+    letters.finish()?;
+    let names = PrintedNames::of(&reference);
+    for month in publication.months() {
+        progress.tell(&format!("writing publication {}", month.label()));
+        let folder = output.join("publication").join(month.label());
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        publication.write(month, &reference, &names, &folder)?;
+    }
+    write_ledger(&counts, &output.join("ledger.json"))?;
+    progress.finish();
+    tracing::info!(
+        records = counts.total(),
+        months = publication.months().len(),
+        as_of = now.to_rfc3339(),
+        output = %output.display(),
+        "replayed"
+    );
+    Ok(())
+}
+
+/// The reference topics, read to their ends.
+fn read_reference(folder: &Path) -> anyhow::Result<Reference> {
+    fn read<T: Datum + Refer>(
+        folder: &Path,
+        topic: ReferenceTopic,
+        reference: &mut Reference,
+    ) -> anyhow::Result<()> {
+        let path = file_of(folder, topic.name());
+        if !path.is_file() {
+            tracing::warn!(topic = topic.name(), file = %path.display(), "no such file: the topic has no records");
+            return Ok(());
+        }
+        for (ordinal, record) in (0..).zip(Records::<T>::open(&path)?) {
+            record?.refer(reference, ordinal);
+        }
+        Ok(())
+    }
+    let mut reference = Reference::default();
+    read::<Participation>(folder, ReferenceTopic::Participation, &mut reference)?;
+    read::<Practice>(folder, ReferenceTopic::Practices, &mut reference)?;
+    read::<SlotTypeMapping>(folder, ReferenceTopic::SlotTypeMappings, &mut reference)?;
+    Ok(reference)
+}
+
+fn total_bytes(folder: &Path) -> u64 {
+    SupplierTopic::ALL
+        .into_iter()
+        .filter_map(|topic| fs::metadata(file_of(folder, topic.name())).ok())
+        .map(|file| file.len())
+        .sum()
+}
+
+/// Takes in every record of one file; its offset is its number from 0.
+fn read_topic(
+    pipeline: &mut Pipeline,
+    topic: SupplierTopic,
+    path: &Path,
+    letters: &mut Letters,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let mut file = ContainerReader::open(path)?;
+    let decoder = Decoder::compile(file.writer_schema(), super::reader_schema(topic))
+        .map_err(|error| {
+            tracing::warn!(file = %path.display(), %error, "the file's schema cannot be read as this topic's: its records are undecodable");
+            error.to_string()
+        });
+    let mut block = Vec::new();
+    let mut offset = 0;
+    let mut before = 0;
+    while let Some(header) = file.next_block(&mut block)? {
+        let count = i64::try_from(header.count).context("a block's count is beyond any file")?;
+        take_block(pipeline, topic, &decoder, &block, (offset, count));
+        offset += count;
+        letters.take(pipeline)?;
+        progress.advance(file.position() - before);
+        before = file.position();
+    }
+    Ok(())
+}
+
+/// Records of a block have no lengths: behind one that cannot be decoded none can be found, so the
+/// rest of the block is undecodable with it.
+fn take_block(
+    pipeline: &mut Pipeline,
+    topic: SupplierTopic,
+    decoder: &Result<Decoder, String>,
+    block: &[u8],
+    (offset, count): (i64, i64),
+) {
+    let mut front = block;
+    let mut lost: Option<String> = decoder.as_ref().err().cloned();
+    for at in 0..count {
+        let payload = match (decoder, &lost) {
+            (Ok(decoder), None) => Payload::Front { decoder, front },
+            (_, Some(detail)) => Payload::Unreadable { raw: &[], detail },
+            (Err(detail), None) => Payload::Unreadable { raw: &[], detail },
+        };
+        let taken = pipeline.take(&Record {
+            topic,
+            partition: 0,
+            offset: offset + at,
+            key: Key::Absent,
+            payload,
+        });
+        match taken.bytes {
+            Some(bytes) => front = &front[bytes..],
+            None if lost.is_none() => {
+                lost = Some(format!("record {} of its block cannot be decoded", at + 1));
+            }
+            None => {}
+        }
+    }
+}
+
+/// `dead-letters.avro`, written as it comes.
+struct Letters {
+    file: ContainerWriter,
+}
+
+impl Letters {
+    fn create(path: &Path) -> anyhow::Result<Self> {
+        Ok(Self {
+            file: ContainerWriter::create(path, DeadLetter::SCHEMA, Packing::Null, 0)?,
+        })
+    }
+
+    fn take(&mut self, pipeline: &mut Pipeline) -> anyhow::Result<()> {
+        for letter in pipeline.take_dead_letters() {
+            self.file
+                .append(&effects::dead_letter_of(&letter).to_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        self.file.finish()?;
+        Ok(())
+    }
+}
+
+/// Settles, adds up to every level, and writes each aggregate's file.
+fn write_aggregates(
+    pipeline: &mut Pipeline,
+    plan: &Plan,
+    output: &Path,
+) -> anyhow::Result<(Publication, Counts)> {
+    let aggregates = &plan.aggregates.aggregates;
+    let mut files = aggregates
+        .iter()
+        .map(|aggregate| {
+            let path = output
+                .join("aggregates")
+                .join(format!("{}.avro", aggregate.name));
+            ContainerWriter::create(&path, AggregateRow::SCHEMA, Packing::Null, 0)
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut publication = Publication::default();
+    let mut rollup = Rollup::new(plan.aggregates.clone());
+    let mut failed = None;
+    let mut write = |row: &crate::domain::aggregate::Row| {
+        publication.take(row);
+        let Some(value) = effects::value_of(row) else {
+            return;
+        };
+        let key = effects::key_of(row);
+        let at = aggregates
+            .iter()
+            .position(|aggregate| aggregate.name == row.aggregate);
+        let file = &mut files[at.expect("rows come from the plan's aggregates")];
+        if let Err(error) = file.append(&AggregateRow { key, value }.to_bytes()) {
+            failed.get_or_insert(error);
+        }
+    };
+    let summary = pipeline.settle_into(&mut |change| match change {
+        Change::Row(row) => write(&row),
+        Change::Delta(delta) => rollup.apply(&delta),
+    });
+    rollup.settle(&mut |row| write(&row));
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    for file in files {
+        file.finish()?;
+    }
+    Ok((publication, summary.counts))
+}
+
+/// `ledger.json`, as design.md contracts it.
+#[derive(Debug, Serialize)]
+struct Ledger {
+    records: i64,
+    dispositions: BTreeMap<&'static str, i64>,
+    by_topic: BTreeMap<&'static str, TopicLedger>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct TopicLedger {
+    records: i64,
+    dispositions: BTreeMap<&'static str, i64>,
+    reasons: BTreeMap<&'static str, i64>,
+}
+
+fn write_ledger(counts: &Counts, path: &Path) -> anyhow::Result<()> {
+    let mut ledger = Ledger {
+        records: counts.total(),
+        dispositions: BTreeMap::new(),
+        by_topic: SupplierTopic::ALL
+            .into_iter()
+            .map(|topic| (topic.name(), TopicLedger::default()))
+            .collect(),
+    };
+    for (topic, disposition, records) in counts.entries() {
+        let of_topic = ledger.by_topic.entry(topic.name()).or_default();
+        of_topic.records += records;
+        for dispositions in [&mut ledger.dispositions, &mut of_topic.dispositions] {
+            *dispositions
+                .entry(Disposition::label(disposition))
+                .or_default() += records;
+        }
+        if let Some(reason) = disposition.reason() {
+            *of_topic.reasons.entry(reason).or_default() += records;
+        }
+    }
+    let text = serde_json::to_string_pretty(&ledger)? + "\n";
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
