@@ -4,6 +4,7 @@ pub mod clock;
 pub mod effects;
 pub mod kafka;
 pub mod log;
+pub mod partitioner;
 pub mod progress;
 pub mod registry;
 pub mod schemas;

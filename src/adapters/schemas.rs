@@ -45,6 +45,12 @@ pub const BUNDLED: &[Bundled] = bundled![
     11 "in" "cqrs.participation",
     12 "in" "ods.practices",
     13 "in" "gpad.slot-type-mappings",
+    20 "out" "gpad.aggregates-key",
+    21 "out" "gpad.aggregates-value",
+    22 "out" "gpad.dead-letters",
+    23 "out" "gpad.ledger",
+    24 "out" "gpad.deltas",
+    25 "out" "gpad.appointments",
 ];
 
 /// The bundled schema of that name.
