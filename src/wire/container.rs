@@ -200,9 +200,9 @@ impl<R: BufRead> ContainerReader<R> {
 fn header<R: BufRead>(
     input: &mut Counted<R>,
 ) -> Result<(Schema, Codec, [u8; 16]), (u64, ContainerFault)> {
-    let magic = input.array::<4>().map_err(|fault| match fault {
-        ContainerFault::Truncated => (0, ContainerFault::WrongMagic),
-        other => (0, other),
+    let magic = input.array::<4>().map_err(|fault| {
+        let short = matches!(fault, ContainerFault::Truncated);
+        (0, if short { ContainerFault::WrongMagic } else { fault })
     })?;
     if magic != MAGIC {
         return Err((0, ContainerFault::WrongMagic));

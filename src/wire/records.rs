@@ -56,11 +56,13 @@ impl<T: Datum> Records<T> {
     }
 
     /// The schema that the file was written with.
+    #[must_use]
     pub const fn writer_schema(&self) -> &Schema {
         self.reader.writer_schema()
     }
 
     /// How many bytes of the file have been read.
+    #[must_use]
     pub const fn position(&self) -> u64 {
         self.reader.position()
     }
