@@ -202,7 +202,14 @@ fn header<R: BufRead>(
 ) -> Result<(Schema, Codec, [u8; 16]), (u64, ContainerFault)> {
     let magic = input.array::<4>().map_err(|fault| {
         let short = matches!(fault, ContainerFault::Truncated);
-        (0, if short { ContainerFault::WrongMagic } else { fault })
+        (
+            0,
+            if short {
+                ContainerFault::WrongMagic
+            } else {
+                fault
+            },
+        )
     })?;
     if magic != MAGIC {
         return Err((0, ContainerFault::WrongMagic));

@@ -154,6 +154,24 @@ impl<'a> Cursor<'a> {
         std::str::from_utf8(self.lengthed()?).map_err(|_| Fault::InvalidUtf8)
     }
 
+    /// The branch of a union of two.
+    #[inline]
+    pub(in crate::wire) fn branch(&mut self) -> Result<u8, Fault> {
+        match self.bytes.get(self.at) {
+            Some(0) => self.at += 1,
+            Some(2) => {
+                self.at += 1;
+                return Ok(1);
+            }
+            _ => {
+                return self
+                    .index(2, Fault::BadUnionBranch)
+                    .map(|branch| branch as u8);
+            }
+        }
+        Ok(0)
+    }
+
     /// The index of a union's branch or of an enum's symbol, below `count`.
     #[inline]
     pub(in crate::wire) fn index(&mut self, count: usize, fault: Fault) -> Result<usize, Fault> {

@@ -149,29 +149,57 @@ impl Decoder {
         cursor: &mut Cursor<'a>,
         fields: &mut [Field<'a>; MAX_FIELDS],
     ) -> Result<(), Fault> {
+        // A field is written in one go: handed about, it would be copied while its parts are still being stored.
         match op {
+            Op::Text(slot) => fields[usize::from(slot)] = Field::Text(cursor.text()?),
+            Op::NullableText { slot, null } => {
+                let branch = cursor.branch()?;
+                fields[usize::from(slot)] = if branch == null {
+                    Field::Null
+                } else {
+                    Field::Text(cursor.text()?)
+                };
+            }
+            Op::Int(slot) => fields[usize::from(slot)] = Field::Int(cursor.int()?),
+            Op::NullableInt { slot, null } => {
+                let branch = cursor.branch()?;
+                fields[usize::from(slot)] = if branch == null {
+                    Field::Null
+                } else {
+                    Field::Int(cursor.int()?)
+                };
+            }
+            Op::Long(slot) => fields[usize::from(slot)] = Field::Long(cursor.long()?),
+            Op::NullableLong { slot, null } => {
+                let branch = cursor.branch()?;
+                fields[usize::from(slot)] = if branch == null {
+                    Field::Null
+                } else {
+                    Field::Long(cursor.long()?)
+                };
+            }
             Op::Plain { slot, read } => {
-                self.read_value(read, cursor, &mut fields[usize::from(slot)])
+                return self.read_value(read, cursor, &mut fields[usize::from(slot)]);
             }
             Op::Nullable { slot, null, read } => {
-                let branch = cursor.index(2, Fault::BadUnionBranch)?;
-                let read = if branch == usize::from(null) {
+                let read = if cursor.branch()? == null {
                     Read::Null
                 } else {
                     read
                 };
-                self.read_value(read, cursor, &mut fields[usize::from(slot)])
+                return self.read_value(read, cursor, &mut fields[usize::from(slot)]);
             }
             Op::Union { slot, first, count } => {
                 let branch = cursor.index(usize::from(count), Fault::BadUnionBranch)?;
                 let read = self.plan.branches[usize::from(first) + branch];
-                self.read_value(read, cursor, &mut fields[usize::from(slot)])
+                return self.read_value(read, cursor, &mut fields[usize::from(slot)]);
             }
-            Op::Skip(index) => self.plan.skips.skip(index, cursor),
+            Op::Skip(index) => return self.plan.skips.skip(index, cursor),
         }
+        Ok(())
     }
 
-    /// Reads a value straight into its place: handed back, it would be copied while its parts are still being stored.
+    /// Reads a value straight into its place.
     #[inline]
     fn read_value<'a>(
         &self,

@@ -105,13 +105,76 @@ pub(super) enum Read {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Op {
     /// Read into a slot of the reader.
-    Plain { slot: u8, read: Read },
+    Plain {
+        slot: u8,
+        read: Read,
+    },
     /// Read a union of null and one other type.
-    Nullable { slot: u8, null: u8, read: Read },
+    Nullable {
+        slot: u8,
+        null: u8,
+        read: Read,
+    },
     /// Read a union, by the branches from `first` on.
-    Union { slot: u8, first: u16, count: u16 },
+    Union {
+        slot: u8,
+        first: u16,
+        count: u16,
+    },
     /// Step over it.
     Skip(usize),
+    // What most fields are, in one step instead of two.
+    Int(u8),
+    Long(u8),
+    Text(u8),
+    NullableInt {
+        slot: u8,
+        null: u8,
+    },
+    NullableLong {
+        slot: u8,
+        null: u8,
+    },
+    NullableText {
+        slot: u8,
+        null: u8,
+    },
+}
+
+impl Op {
+    /// The same in one step, where there is one.
+    const fn fused(self) -> Self {
+        match self {
+            Self::Plain {
+                slot,
+                read: Read::Int,
+            } => Self::Int(slot),
+            Self::Plain {
+                slot,
+                read: Read::Long,
+            } => Self::Long(slot),
+            Self::Plain {
+                slot,
+                read: Read::Text,
+            } => Self::Text(slot),
+            Self::Nullable {
+                slot,
+                null,
+                read: Read::Int,
+            } => Self::NullableInt { slot, null },
+            Self::Nullable {
+                slot,
+                null,
+                read: Read::Long,
+            } => Self::NullableLong { slot, null },
+            Self::Nullable {
+                slot,
+                null,
+                read: Read::Text,
+            } => Self::NullableText { slot, null },
+            other => other,
+        }
+    }
 }
 
 /// A field of the reader.
@@ -197,6 +260,9 @@ pub(super) fn resolve(writer: &Schema, reader: &Schema) -> Result<Plan, Resoluti
         plan.ops.push(op);
     }
     plan.verbatim = plan.is_verbatim();
+    for op in &mut plan.ops {
+        *op = op.fused();
+    }
     Ok(plan)
 }
 
@@ -319,14 +385,14 @@ impl Plan {
         })
     }
 
-    /// Whether every field after the wrapper stands in the reader's place and in its encoding.
+    /// Whether, before any step is fused, every field after the wrapper stands in the reader's place and in its encoding.
     fn is_verbatim(&self) -> bool {
         let count = self.slots.len();
         let fed = |op: &Op| match *op {
             Op::Plain { slot, .. } | Op::Nullable { slot, .. } | Op::Union { slot, .. } => {
                 Some(usize::from(slot))
             }
-            Op::Skip(_) => None,
+            _ => None,
         };
         self.ops.len() == count
             && count >= WRAPPER_FIELDS
@@ -341,7 +407,7 @@ impl Plan {
                             !self.slots[slot].nullable && self.keeps_bytes(read)
                         }
                         Op::Nullable { null, read, .. } => null == 0 && self.keeps_bytes(read),
-                        Op::Union { .. } | Op::Skip(_) => false,
+                        _ => false,
                     }
             })
     }
