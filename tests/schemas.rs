@@ -414,10 +414,36 @@ supplier_round_trips! {
     microtest_consultations_round_trip: microtest::Consultation,
 }
 
-fn check_datum<T: Datum + PartialEq + std::fmt::Debug>(value: &T) {
+/// Holds the schema's names of fields, nested ones too, against the struct's.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a value has some thirty types, ours have a few"
+)]
+fn same_names(theirs: &Value, ours: &Json) {
+    match theirs {
+        Value::Record(fields) => {
+            let names: BTreeSet<&String> = fields.iter().map(|(name, _)| name).collect();
+            assert_eq!(names, ours.as_object().unwrap().keys().collect());
+            fields
+                .iter()
+                .for_each(|(name, value)| same_names(value, &ours[name]));
+        }
+        Value::Array(items) => {
+            for (item, ours) in items.iter().zip(ours.as_array().unwrap()) {
+                same_names(item, ours);
+            }
+        }
+        Value::Enum(_, symbol) => assert_eq!(ours, symbol.as_str()),
+        _ => {}
+    }
+}
+
+fn check_datum<T: Datum + PartialEq + std::fmt::Debug + serde::Serialize>(value: &T) {
     let bytes = value.to_bytes();
     assert_eq!(T::from_bytes(&bytes).as_ref(), Ok(value));
-    assert_eq!(through_apache_avro(T::schema(), &bytes).1, bytes);
+    let (theirs, again) = through_apache_avro(T::schema(), &bytes);
+    assert_eq!(again, bytes);
+    same_names(&theirs, &serde_json::to_value(value).unwrap());
     // The same datum of a writer with another name goes through apache-avro's resolution.
     let mut renamed: Json = serde_json::from_str(T::SCHEMA).unwrap();
     renamed["name"] = Json::from("Renamed");

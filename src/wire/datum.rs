@@ -344,3 +344,17 @@ macro_rules! symbols {
 }
 
 pub(in crate::wire) use {shape, symbols};
+
+#[cfg(test)]
+mod tests {
+    use super::Avro;
+    use crate::wire::avro::{Cursor, Fault};
+
+    #[test]
+    fn arrays_come_in_blocks_with_and_without_their_size() {
+        let read = |bytes: &[u8]| Vec::<i32>::read(&mut Cursor::new(bytes));
+        // One block of two; then a block of one whose negative count brings its size of one byte.
+        assert_eq!(read(&[4, 2, 4, 1, 2, 6, 0]), Ok(vec![1, 2, 3]));
+        assert_eq!(read(&[4, 2]), Err(Fault::Truncated));
+    }
+}

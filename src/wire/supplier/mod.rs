@@ -292,4 +292,12 @@ mod tests {
         check::<microtest::Appointment>();
         check::<microtest::Consultation>();
     }
+
+    #[test]
+    fn shapes_differ_by_kind_and_by_null() {
+        let text = Shape::of(&[(Kind::Text, false)]);
+        assert_ne!(text, Shape::of(&[(Kind::Text, true)]));
+        assert_ne!(text, Shape::of(&[(Kind::Long, false)]));
+        assert_eq!(text, Shape::of(&[(Kind::Text, false)]));
+    }
 }
