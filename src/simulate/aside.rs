@@ -6,6 +6,7 @@ use crate::domain::vocabulary::{HcpType, Mode, PublishedStatus, WaitingBand};
 
 use super::batch::Batch;
 use super::cells::Kind;
+use super::consult::{self, Fate};
 use super::draw::Draw;
 use super::life::{Booking, Stage, State};
 use super::texts::COVID_SLOT_TYPE;
@@ -50,7 +51,7 @@ impl Draw<'_> {
     }
 
     /// A new slot with nobody in it.
-    fn empty_slot(&mut self) -> State {
+    fn empty_slot(&mut self) -> (Kind, State) {
         let kind = self.any_kind();
         let state = State {
             stage: Stage::Free,
@@ -58,7 +59,7 @@ impl Draw<'_> {
         };
         self.renew_ids(&state);
         self.versions.clear();
-        state
+        (kind, state)
     }
 
     fn opened_at(&mut self, state: &State) -> i64 {
@@ -67,7 +68,7 @@ impl Draw<'_> {
     }
 
     fn stays_free(&mut self, batch: &mut Batch) {
-        let state = self.empty_slot();
+        let (_, state) = self.empty_slot();
         let opened = self.opened_at(&state);
         self.add(opened, state);
         if self.chance.per_mille(200) {
@@ -78,7 +79,7 @@ impl Draw<'_> {
     }
 
     fn blocked(&mut self, batch: &mut Batch) {
-        let state = self.empty_slot();
+        let (_, state) = self.empty_slot();
         let opened = self.opened_at(&state);
         self.add(opened, state);
         if self.scene.supplier != Supplier::Microtest {
@@ -96,7 +97,7 @@ impl Draw<'_> {
 
     /// Booked and given up: an EMIS slot is free again, the others keep the cancelled booking.
     fn cancelled(&mut self, batch: &mut Batch) {
-        let mut free = self.empty_slot();
+        let (kind, mut free) = self.empty_slot();
         let booked_on = Day(free.day.0 - self.chance.between(1, 20));
         let minute = self.chance.between(480, 1080);
         free.booking = Booking::Earlier;
@@ -124,6 +125,10 @@ impl Draw<'_> {
         };
         self.add(given_up_at, after);
         self.write(self.calendar().window(free.day), batch);
+        if self.chance.per_mille(20) {
+            // Seen all the same, by the consultation module: a contradiction, which changes nothing.
+            consult::linked(self, kind, &after, Fate::Complete, batch);
+        }
     }
 
     /// Entered by mistake, taken out again.

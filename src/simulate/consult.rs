@@ -1,6 +1,6 @@
 //! Consultations beside appointments: some finish them, some fill what they lack, some change nothing.
 
-use crate::domain::time::{Day, MILLIS_PER_DAY, MILLIS_PER_MINUTE};
+use crate::domain::time::{MILLIS_PER_DAY, MILLIS_PER_MINUTE};
 use crate::domain::topic::Supplier;
 use crate::domain::vocabulary::{HcpType, PublishedStatus};
 
@@ -10,35 +10,41 @@ use super::draw::Draw;
 use super::life::{Encounter, State, Version};
 use super::texts;
 
+/// How a linked consultation ends up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Complete, with its times and its role: the appointment needs it.
+    Needed,
+    /// Complete.
+    Complete,
+    /// Left open, or taken back: it changes nothing.
+    Void,
+}
+
 /// Whether the suppliers' consultations say that they are complete.
 const fn says_complete(supplier: Supplier) -> bool {
     matches!(supplier, Supplier::Emis | Supplier::Tpp)
 }
 
 /// Writes what the consultation module holds of the appointment that was just written as `last`.
-pub fn after(draw: &mut Draw<'_>, kind: Kind, last: &State, batch: &mut Batch) {
+pub fn after(draw: &mut Draw<'_>, kind: Kind, last: &State, needed: bool, batch: &mut Batch) {
     // A visit's number is another record's in the table that consultations link to.
-    if !last.visit {
-        match kind.status {
-            PublishedStatus::Attended => {
-                if draw.chance.per_mille(380) {
-                    linked(draw, kind, last, true, batch);
-                    if draw.chance.per_mille(25) {
-                        linked(draw, kind, last, true, batch);
-                    }
-                }
+    if needed {
+        linked(draw, kind, last, Fate::Needed, batch);
+    } else if !last.visit {
+        let (complete, void) = match kind.status {
+            PublishedStatus::Attended => (260, 12),
+            // Somebody wrote a consultation all the same: a contradiction, which changes nothing.
+            PublishedStatus::Dna => (15, 3),
+            PublishedStatus::Unknown => (0, 60),
+        };
+        if draw.chance.per_mille(complete) {
+            linked(draw, kind, last, Fate::Complete, batch);
+            if draw.chance.per_mille(25) {
+                linked(draw, kind, last, Fate::Complete, batch);
             }
-            PublishedStatus::Dna => {
-                // Somebody wrote a consultation all the same: a contradiction, which changes nothing.
-                if draw.chance.per_mille(15) {
-                    linked(draw, kind, last, true, batch);
-                }
-            }
-            PublishedStatus::Unknown => {
-                if draw.chance.per_mille(60) {
-                    linked(draw, kind, last, false, batch);
-                }
-            }
+        } else if draw.chance.per_mille(void) {
+            linked(draw, kind, last, Fate::Void, batch);
         }
     }
     if draw.chance.per_mille(20) {
@@ -46,21 +52,24 @@ pub fn after(draw: &mut Draw<'_>, kind: Kind, last: &State, batch: &mut Batch) {
     }
 }
 
-/// A consultation of this appointment; one that does not `count` never finishes it.
-fn linked(draw: &mut Draw<'_>, kind: Kind, last: &State, counts: bool, batch: &mut Batch) {
+/// A consultation of the appointment whose identities the draw holds.
+pub fn linked(draw: &mut Draw<'_>, kind: Kind, last: &State, fate: Fate, batch: &mut Batch) {
     let supplier = draw.scene.supplier;
     let start = last.seen.unwrap_or(last.start);
-    let end = last.left.unwrap_or(start + last.planned);
+    let end = last
+        .left
+        .unwrap_or_else(|| start + draw.chance.actual_minutes());
     // Where the appointment has no role, the consultation's stands, so it must not say more than the cell.
     let role = if kind.hcp == HcpType::Unknown && draw.chance.per_mille(500) {
         None
     } else {
         Some(texts::role(&mut draw.chance, supplier, kind.hcp))
     };
+    let timed = fate == Fate::Needed;
     let whole = Encounter {
         day: last.day,
-        start: (!draw.chance.per_mille(40)).then_some(start),
-        end: (!draw.chance.per_mille(80)).then_some(end),
+        start: (timed || !draw.chance.per_mille(40)).then_some(start),
+        end: (timed || !draw.chance.per_mille(80)).then_some(end),
         role,
         complete: true,
         withdrawn: false,
@@ -82,30 +91,31 @@ fn linked(draw: &mut Draw<'_>, kind: Kind, last: &State, counts: bool, batch: &m
             state: whole,
         },
     ];
-    if !counts {
-        // Left open, or taken back: where nothing says that it is incomplete, only the latter keeps it from counting.
-        versions[1].state = if says_complete(supplier) && draw.chance.per_mille(600) {
-            Encounter {
-                start: None,
-                ..begun
-            }
-        } else {
-            Encounter {
-                withdrawn: true,
-                ..whole
-            }
+    if fate != Fate::Void {
+        let first = usize::from(!draw.chance.per_mille(120));
+        draw.encounter(&mut versions[first..], batch);
+        return;
+    }
+    // Where nothing says that it is incomplete, only its withdrawal keeps it from counting.
+    versions[1].at += i64::from(draw.chance.between(0, 3)) * MILLIS_PER_DAY;
+    if says_complete(supplier) && draw.chance.per_mille(600) {
+        versions[1].state = Encounter {
+            start: None,
+            ..begun
         };
-        versions[1].at += i64::from(draw.chance.between(0, 3)) * MILLIS_PER_DAY;
-        draw.encounter(&mut versions, batch);
-    } else if draw.chance.per_mille(120) {
         draw.encounter(&mut versions, batch);
     } else {
-        draw.encounter(&mut versions[1..], batch);
+        versions[0].state = whole;
+        versions[1].state = Encounter {
+            withdrawn: true,
+            ..whole
+        };
+        draw.encounter(&mut versions, batch);
     }
 }
 
 /// A consultation of no appointment.
-pub fn unlinked(draw: &mut Draw<'_>, batch: &mut Batch) {
+fn unlinked(draw: &mut Draw<'_>, batch: &mut Batch) {
     let day = draw.calendar().draw(&mut draw.chance);
     let start = draw.chance.between(480, 1080);
     let supplier = draw.scene.supplier;
@@ -120,6 +130,6 @@ pub fn unlinked(draw: &mut Draw<'_>, batch: &mut Batch) {
         linked: false,
         variant: draw.chance.below(256) as u8,
     };
-    let at = draw.calendar().instant(Day(day.0), start + 12);
+    let at = draw.calendar().instant(day, start + 12);
     draw.encounter(&mut [Version { at, state }], batch);
 }

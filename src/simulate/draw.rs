@@ -8,6 +8,7 @@ use super::batch::Batch;
 use super::calendar::{Calendar, Window};
 use super::cells::Kind;
 use super::chance::Chance;
+use super::consult;
 use super::emit::{Ids, Scene, appt_id, guid};
 use super::life::{Booking, Category, Encounter, Stage, State, Version, fit};
 use super::texts::{self, ENCOUNTER, OTHER_CONTEXTS, SLOT_TYPES};
@@ -58,12 +59,32 @@ impl<'a> Draw<'a> {
 
     /// Writes one appointment that the publication counts as `kind`.
     pub fn counted(&mut self, kind: Kind, batch: &mut Batch) {
-        let state = self.base(kind);
+        let mut state = self.base(kind);
+        let needs = self.leave_to_consultation(kind, &mut state);
         self.renew_ids(&state);
         let window = self.calendar().window(state.day);
         self.live(kind, state, window);
         self.write(window, batch);
-        self.consult(kind, batch);
+        consult::after(self, kind, &state, needs, batch);
+    }
+
+    /// Takes out of some attended appointments what a consultation will say of them: that the patient came, how long
+    /// it took, who it was. Gives whether one has to.
+    fn leave_to_consultation(&mut self, kind: Kind, state: &mut State) -> bool {
+        let chance = &mut self.chance;
+        if kind.status != PublishedStatus::Attended || state.visit || !chance.per_mille(150) {
+            return false;
+        }
+        match chance.below(10) {
+            0..4 => *state = state.back_to(Stage::Arrived),
+            4..6 => *state = state.back_to(Stage::InProgress),
+            6..8 => *state = state.back_to(Stage::Booked),
+            _ => state.seen = None,
+        }
+        if chance.per_mille(250) {
+            state.role = None;
+        }
+        true
     }
 
     /// The final state of a new appointment.
@@ -354,14 +375,6 @@ impl<'a> Draw<'a> {
             self.scene
                 .appointment(&self.ids, version, &mut self.chance, batch);
         }
-    }
-
-    /// What the consultation module says of the appointment just written.
-    fn consult(&mut self, kind: Kind, batch: &mut Batch) {
-        let Some(last) = self.versions.last().map(|version| version.state) else {
-            return;
-        };
-        super::consult::after(self, kind, &last, batch);
     }
 
     /// Writes the versions of one consultation under a new identity.

@@ -9,6 +9,7 @@ use super::calendar::{Calendar, Service};
 use super::cells::{Cell, Cells};
 use super::draw::Draw;
 use super::error::Error;
+use super::faults;
 use super::places::{Feed, assign};
 use super::quotas::Quotas;
 use super::reference::Reference;
@@ -155,9 +156,17 @@ impl Plan {
             .filter(|(_, share)| *share > 0)
     }
 
-    /// Draws the records of the practice at `index` into `batch`, in order of arrival; gives the appointments counted.
+    /// How many batches a run has: one for each practice, then those of its faults.
+    fn batches(&self) -> usize {
+        self.jobs.len() + faults::batches(self)
+    }
+
+    /// Draws the records of the batch at `index` into `batch`, in order of arrival; gives the appointments counted.
     pub(super) fn draw(&self, index: usize, batch: &mut Batch) -> u64 {
-        let job = &self.jobs[index];
+        let Some(job) = self.jobs.get(index) else {
+            faults::draw(self, index - self.jobs.len(), batch);
+            return 0;
+        };
         let code = self.reference.practices[job.practice].code;
         batch.restart(code);
         let mut counted = 0;
@@ -217,6 +226,7 @@ impl Plan {
         take: &mut dyn FnMut(&Batch, u64) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let threads = threads.max(1);
+        let batches = self.batches();
         let next = AtomicUsize::new(0);
         let (back, spare) = mpsc::channel::<Batch>();
         let spare = Mutex::new(spare);
@@ -228,7 +238,7 @@ impl Plan {
                 scope.spawn(move || {
                     loop {
                         let index = next.fetch_add(1, Ordering::Relaxed);
-                        if index >= self.jobs.len() {
+                        if index >= batches {
                             return;
                         }
                         let mut batch = spare

@@ -86,7 +86,8 @@ impl Topic {
 pub trait Sink {
     /// Takes one record.
     ///
-    /// `key` is the practice's code; `datum` is Avro binary without framing, by [`Topic::schema`]; `extracted_at` is the
+    /// `key` is the practice's code, of a reference record [`ReferenceRecord::key`](crate::wire::reference::ReferenceRecord::key), which
+    /// begins with it; `datum` is Avro binary without framing, by [`Topic::schema`]; `extracted_at` is the
     /// record's version in UTC milliseconds, of a reference record the instant it was recorded.
     ///
     /// # Errors
