@@ -424,9 +424,9 @@ fn same_names(theirs: &Value, ours: &Json) {
         Value::Record(fields) => {
             let names: BTreeSet<&String> = fields.iter().map(|(name, _)| name).collect();
             assert_eq!(names, ours.as_object().unwrap().keys().collect());
-            fields
-                .iter()
-                .for_each(|(name, value)| same_names(value, &ours[name]));
+            for (name, value) in fields {
+                same_names(value, &ours[name]);
+            }
         }
         Value::Array(items) => {
             for (item, ours) in items.iter().zip(ours.as_array().unwrap()) {
