@@ -18,6 +18,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Publish(commands::publish::Arguments),
     Replay(commands::replay::Arguments),
     Simulate(commands::simulate::Arguments),
 }
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_logging();
     let outcome = match arguments.command {
+        Command::Publish(arguments) => commands::publish::run(&arguments),
         Command::Replay(arguments) => commands::replay::run(&arguments),
         Command::Simulate(arguments) => commands::simulate::run(arguments).map_err(Failure::from),
     };

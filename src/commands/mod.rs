@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+pub mod publish;
 pub mod replay;
 pub mod simulate;
 

@@ -83,7 +83,9 @@ pub fn draw(plan: &Plan, index: usize, batch: &mut Batch) {
                 _ => moment.day,
             };
             let moment = Moment { day, ..moment };
-            begin(plan, code, moment, batch, |writer| withheld(writer, *standing));
+            begin(plan, code, moment, batch, |writer| {
+                withheld(writer, *standing)
+            });
         }
         _ => {
             let strangers = practices::strangers(plan);
@@ -159,7 +161,10 @@ fn withheld(writer: &mut Writer<'_>, standing: Standing) {
         // Not even what is wrong with it is looked at.
         if standing != Standing::ApprovedLater {
             writer.write(supplier, Content::Duration, WITHHELD_MARKER);
-            let text = format!("{IDENTIFIABLE_MARKER} {WITHHELD_MARKER} {}", IDENTIFIABLE[0]);
+            let text = format!(
+                "{IDENTIFIABLE_MARKER} {WITHHELD_MARKER} {}",
+                IDENTIFIABLE[0]
+            );
             writer.write(supplier, Content::Scanned { field: 0 }, &text);
         }
     }

@@ -220,7 +220,13 @@ mod tests {
             for (index, arrival) in arrivals.into_iter().enumerate() {
                 let datum = [index as u8; 3];
                 let topic = SupplierTopic::ALL[index];
-                let record = Record { arrival, extracted_at: arrival - 9, topic, key: b"A81001", datum: &datum };
+                let record = Record {
+                    arrival,
+                    extracted_at: arrival - 9,
+                    topic,
+                    key: b"A81001",
+                    datum: &datum,
+                };
                 hours.put(&record).expect("put");
             }
             let mut drained = Vec::new();
@@ -237,7 +243,14 @@ mod tests {
             drained
         };
         let expected = [
-            (-1, 7), (0, 6), (5, 1), (5, 3), (3_599_999, 4), (3_600_000, 2), (7_300_000, 0), (9_000_000, 5),
+            (-1, 7),
+            (0, 6),
+            (5, 1),
+            (5, 3),
+            (3_599_999, 4),
+            (3_600_000, 2),
+            (7_300_000, 0),
+            (9_000_000, 5),
         ];
         for allowed in [0, 60, 1_000_000] {
             assert_eq!(drained(allowed), expected, "{allowed} bytes");

@@ -1,7 +1,7 @@
 //! Practices that do not take part, and codes that are no practice's.
 
-use crate::domain::time::{Day, Timestamp};
 use super::moment;
+use crate::domain::time::{Day, Timestamp};
 use crate::simulate::error::Error;
 use crate::simulate::registers::{agreement, geography, recorded_at, since};
 use crate::simulate::run::Plan;

@@ -98,7 +98,11 @@ struct Draft<'a> {
 impl Draft<'_> {
     /// The text in the field that is scanned as number `field`, something harmless in the others.
     fn scanned(&self, field: usize, harmless: &'static str) -> &str {
-        if self.field == Some(field) { self.text } else { harmless }
+        if self.field == Some(field) {
+            self.text
+        } else {
+            harmless
+        }
     }
 
     fn note(&self, field: usize) -> Option<&str> {
@@ -124,7 +128,14 @@ impl<'a> Writer<'a> {
         batch: &'a mut Batch,
     ) -> Self {
         let next = 7_000_000_000_000 + calendar.month.0 as i64 * 1_000_000;
-        Self { practice, calendar, moment, chance, batch, next }
+        Self {
+            practice,
+            calendar,
+            moment,
+            chance,
+            batch,
+            next,
+        }
     }
 
     /// Writes the faulty appointment, and the faulty consultation where the fault is one that a consultation can have.
@@ -139,7 +150,10 @@ impl<'a> Writer<'a> {
             Content::TooFar => day = Day(extracted_on(at).shifted_by_years(1).0 + 3),
             Content::Duration => minutes = 1_441,
             Content::NegativeDuration => minutes = -5,
-            Content::Sound | Content::Scanned { .. } | Content::Unparseable(_) | Content::Status(_) => {}
+            Content::Sound
+            | Content::Scanned { .. }
+            | Content::Unparseable(_)
+            | Content::Status(_) => {}
         }
         self.next += 1;
         let draft = Draft {
@@ -163,7 +177,8 @@ impl<'a> Writer<'a> {
     }
 
     fn push<'r, R: SupplierRecord<'r>>(&mut self, topic: SupplierTopic, at: i64, record: R) {
-        self.batch.push(topic, at, self.chance, |into| record.encode(into));
+        self.batch
+            .push(topic, at, self.chance, |into| record.encode(into));
     }
 
     fn emis(&mut self, draft: &Draft<'_>, content: Content) {
@@ -211,7 +226,11 @@ impl<'a> Writer<'a> {
             consultation_date: draft.day.0,
             start_time: None,
             end_time: None,
-            consultation_type: if draft.field.is_none() { draft.text } else { draft.scanned(2, "Surgery") },
+            consultation_type: if draft.field.is_none() {
+                draft.text
+            } else {
+                draft.scanned(2, "Surgery")
+            },
             job_category_code: None,
             complete: true,
             deleted: false,
@@ -270,7 +289,11 @@ impl<'a> Writer<'a> {
             appointment_row_identifier: None,
             date_event: if unparseable { SENTINEL } else { start },
             date_event_end: None,
-            contact_method: if draft.field.is_none() { draft.text } else { draft.scanned(3, "Telephone") },
+            contact_method: if draft.field.is_none() {
+                draft.text
+            } else {
+                draft.scanned(3, "Telephone")
+            },
             contact_event_location: draft.scanned(4, "Surgery"),
             staff_role_code: None,
             event_incomplete: false,
@@ -291,7 +314,11 @@ impl<'a> Writer<'a> {
             Content::Unparseable(0) => ("20221301", "1000", None),
             Content::Unparseable(1) => (calendar.compact(draft.day), "2575", None),
             Content::Unparseable(_) => (calendar.compact(draft.day), "1000", Some("31022022")),
-            _ => (calendar.compact(draft.day), "1000", Some(calendar.compact(Day(draft.day.0 - 1)))),
+            _ => (
+                calendar.compact(draft.day),
+                "1000",
+                Some(calendar.compact(Day(draft.day.0 - 1))),
+            ),
         };
         let status = match content {
             Content::Status(0) => "Wandered off",
@@ -331,7 +358,11 @@ impl<'a> Writer<'a> {
             time: Some(time),
             duration: None,
             hcp_type: None,
-            session: if draft.field.is_none() { draft.text } else { draft.scanned(1, "Surgery") },
+            session: if draft.field.is_none() {
+                draft.text
+            } else {
+                draft.scanned(1, "Surgery")
+            },
             location: draft.scanned(2, "Main surgery"),
             links: None,
             action: "",
@@ -387,14 +418,22 @@ impl<'a> Writer<'a> {
             appointment_no: None,
             began: start,
             ended: None,
-            role: Some(if draft.field.is_none() { draft.text } else { draft.scanned(3, "GP Partner") }),
+            role: Some(if draft.field.is_none() {
+                draft.text
+            } else {
+                draft.scanned(3, "GP Partner")
+            }),
             withdrawn: false,
         };
         if wants_appointment(content, &[0, 1, 2, 4]) {
             self.push(SupplierTopic::MicrotestAppointments, draft.at, appointment);
         }
         if wants_consultation(content, &[3, 5]) {
-            self.push(SupplierTopic::MicrotestConsultations, draft.at, consultation);
+            self.push(
+                SupplierTopic::MicrotestConsultations,
+                draft.at,
+                consultation,
+            );
         }
     }
 }
@@ -412,7 +451,11 @@ fn wants_consultation(content: Content, fields: &[usize]) -> bool {
     match content {
         Content::Scanned { field } => fields.contains(&field),
         Content::Status(_) | Content::Duration | Content::NegativeDuration => false,
-        Content::Sound | Content::SoundOn { .. } | Content::Unparseable(_) | Content::TooOld | Content::TooFar => true,
+        Content::Sound
+        | Content::SoundOn { .. }
+        | Content::Unparseable(_)
+        | Content::TooOld
+        | Content::TooFar => true,
     }
 }
 
