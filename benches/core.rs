@@ -1,0 +1,262 @@
+//! Records per core-second of the core alone: bytes in, settled rows out, no I/O.
+//!
+//! `cargo bench --bench core` draws the records of Dorset, March 2021, in memory and takes them through
+//! the pipeline on one thread: with all default aggregates, with `activity` alone, and decoding alone. Each
+//! is measured several times in turn in one run; medians and spread are printed, and the heap
+//! allocations per record of the steady state.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use gpad_live::config::{Origin, Settings, aggregates};
+use gpad_live::domain::reference::Reference;
+use gpad_live::domain::time::{Month, Timestamp};
+use gpad_live::domain::topic::{ReferenceTopic, SupplierTopic};
+use gpad_live::engine::plan::AggregatePlan;
+use gpad_live::pipeline::{Key, Payload, Pipeline, Plan, Record};
+use gpad_live::simulate::calendar::Service;
+use gpad_live::simulate::cells::Cells;
+use gpad_live::simulate::error::Error;
+use gpad_live::simulate::run::{Options, Plan as Simulation};
+use gpad_live::simulate::sink::{Sink, Topic};
+use gpad_live::stages::gate::ServicePeriod;
+use gpad_live::stages::refer::Refer;
+use gpad_live::wire::avro::Decoder;
+use gpad_live::wire::datum::Datum;
+use gpad_live::wire::reference::{Participation, Practice, SlotTypeMapping};
+use gpad_live::wire::supplier::{SupplierRecord, emis, inps, microtest, tpp};
+
+/// Records of a transaction: what `run` commits at most at once by default.
+const TRANSACTION: usize = 20_000;
+const RUNS: usize = 5;
+
+/// A month in memory, in the order of extraction.
+#[derive(Default)]
+struct Month202103 {
+    reference: Reference,
+    bytes: Vec<u8>,
+    /// Extraction time, topic, where its datum lies.
+    records: Vec<(i64, SupplierTopic, usize, usize)>,
+    ordinal: u64,
+}
+
+impl Sink for Month202103 {
+    fn send(&mut self, topic: Topic, _: &[u8], datum: &[u8], at: i64) -> Result<(), Error> {
+        let why = "the simulation writes our own schemas";
+        let reference = &mut self.reference;
+        self.ordinal += 1;
+        match topic {
+            Topic::Supplier(topic) => {
+                let start = self.bytes.len();
+                self.bytes.extend_from_slice(datum);
+                self.records.push((at, topic, start, self.bytes.len()));
+            }
+            Topic::Reference(ReferenceTopic::Participation) => {
+                Participation::from_bytes(datum)
+                    .expect(why)
+                    .refer(reference, self.ordinal);
+            }
+            Topic::Reference(ReferenceTopic::Practices) => {
+                Practice::from_bytes(datum)
+                    .expect(why)
+                    .refer(reference, self.ordinal);
+            }
+            Topic::Reference(ReferenceTopic::SlotTypeMappings) => {
+                SlotTypeMapping::from_bytes(datum)
+                    .expect(why)
+                    .refer(reference, self.ordinal);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn simulate() -> Month202103 {
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/Regional_CSV_Dorset.csv");
+    let month = Month::parse("2021-03").expect("a month");
+    let cells = Cells::read(&file, month).expect("the published cells are in the repository");
+    let settings = Settings::default().service_period;
+    let options = Options {
+        scale: 1.0,
+        seed: 1,
+        faults: false,
+        service: Service {
+            from: settings.from,
+            to: settings.to.expect("the default period ends"),
+        },
+    };
+    let mut drawn = Month202103::default();
+    Simulation::new(&cells, options)
+        .and_then(|plan| plan.run(&mut drawn, 1, &mut |_| {}))
+        .expect("published cells can be drawn");
+    drawn.records.sort_by_key(|(at, ..)| *at);
+    drawn
+}
+
+fn plan(aggregates: AggregatePlan) -> Arc<Plan> {
+    let settings = Settings::default();
+    Arc::new(Plan {
+        service: ServicePeriod {
+            from: settings.service_period.from,
+            to: settings.service_period.to,
+        },
+        horizon_days: Some(i32::from(settings.horizon_days)),
+        ignorable_fields: std::collections::BTreeSet::new(),
+        aggregates: Arc::new(aggregates),
+    })
+}
+
+fn decoders() -> Vec<Decoder> {
+    SupplierTopic::ALL
+        .into_iter()
+        .map(|topic| {
+            let schema = match topic {
+                SupplierTopic::EmisAppointments => emis::Appointment::schema(),
+                SupplierTopic::EmisConsultations => emis::Consultation::schema(),
+                SupplierTopic::TppAppointments => tpp::Appointment::schema(),
+                SupplierTopic::TppConsultations => tpp::Consultation::schema(),
+                SupplierTopic::InpsAppointments => inps::Appointment::schema(),
+                SupplierTopic::InpsConsultations => inps::Consultation::schema(),
+                SupplierTopic::MicrotestAppointments => microtest::Appointment::schema(),
+                SupplierTopic::MicrotestConsultations => microtest::Consultation::schema(),
+            };
+            Decoder::compile(schema, schema).expect("a schema reads itself")
+        })
+        .collect()
+}
+
+/// One pass: its seconds.
+fn pass(month: &Month202103, decoders: &[Decoder], plan: &Arc<Plan>) -> f64 {
+    let mut pipeline = Pipeline::new(plan.clone(), Arc::new(month.reference.clone()));
+    let mut settled = 0;
+    let start = Instant::now();
+    for from in (0..month.records.len()).step_by(TRANSACTION) {
+        take(&mut pipeline, month, decoders, from);
+        pipeline.settle_into(&mut |_| settled += 1);
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    assert!(settled > 0, "rows were settled");
+    seconds
+}
+
+/// Takes one transaction's records, and moves on to the time of the last.
+fn take(pipeline: &mut Pipeline, month: &Month202103, decoders: &[Decoder], from: usize) {
+    let until = month.records.len().min(from + TRANSACTION);
+    let mut newest = 0;
+    for (offset, (extracted_at, topic, start, end)) in (0..).zip(&month.records[from..until]) {
+        newest = *extracted_at;
+        pipeline.take(&Record {
+            topic: *topic,
+            partition: 0,
+            offset,
+            key: Key::Absent,
+            payload: Payload::Datum {
+                decoder: &decoders[topic.index()],
+                datum: &month.bytes[*start..*end],
+            },
+        });
+    }
+    pipeline.advance(Timestamp(newest));
+}
+
+/// Heap allocations per record while transactions of the second half are taken, settling left out:
+/// what is handed over to be written has to be allocated by transaction.
+fn allocations(month: &Month202103, decoders: &[Decoder], plan: &Arc<Plan>) -> f64 {
+    let mut pipeline = Pipeline::new(plan.clone(), Arc::new(month.reference.clone()));
+    let (mut count, mut records) = (0, 0);
+    for from in (0..month.records.len()).step_by(TRANSACTION) {
+        let measured = allocation_counter::measure(|| take(&mut pipeline, month, decoders, from));
+        pipeline.settle_into(&mut |_| {});
+        if from > month.records.len() / 2 {
+            count += measured.count_total;
+            records += TRANSACTION.min(month.records.len() - from);
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let each = count as f64 / records as f64;
+    each
+}
+
+fn decode(month: &Month202103, decoders: &[Decoder]) -> f64 {
+    let mut scratch = Vec::new();
+    let mut content = 0;
+    let start = Instant::now();
+    for (_, topic, from, to) in &month.records {
+        let (decoder, datum) = (&decoders[topic.index()], &month.bytes[*from..*to]);
+        macro_rules! content {
+            ($record:ty) => {
+                decoder
+                    .decode::<$record>(datum, &mut scratch)
+                    .map(|decoded| decoded.content)
+            };
+        }
+        let decoded = match topic {
+            SupplierTopic::EmisAppointments => content!(emis::Appointment<'_>),
+            SupplierTopic::EmisConsultations => content!(emis::Consultation<'_>),
+            SupplierTopic::TppAppointments => content!(tpp::Appointment<'_>),
+            SupplierTopic::TppConsultations => content!(tpp::Consultation<'_>),
+            SupplierTopic::InpsAppointments => content!(inps::Appointment<'_>),
+            SupplierTopic::InpsConsultations => content!(inps::Consultation<'_>),
+            SupplierTopic::MicrotestAppointments => content!(microtest::Appointment<'_>),
+            SupplierTopic::MicrotestConsultations => content!(microtest::Consultation<'_>),
+        };
+        content ^= decoded.expect("the simulation writes our own schemas");
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    assert_ne!(content, 0, "contents were fingerprinted");
+    seconds
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "the report is what the benchmark is for"
+)]
+fn main() {
+    // `cargo test --benches` runs this too: there a benchmark has nothing to show.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let month = simulate();
+    let decoders = decoders();
+    let all = plan(aggregates::plan(None).expect("the defaults compile"));
+    let text = "[[aggregate]]\nname = 'activity'\nlevels = ['sub_icb', 'icb', 'region', 'england']\n\
+                dimensions = ['status', 'hcp_type', 'mode', 'waiting_band']\n\
+                measures = ['appointments']";
+    let table: toml::Table = text.parse().expect("TOML");
+    let declared = (table["aggregate"].clone(), Origin::Default);
+    let activity = plan(aggregates::plan(Some(&declared)).expect("the declaration compiles"));
+    let mut figures = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..RUNS {
+        figures[0].push(decode(&month, &decoders));
+        for (at, plan) in [&activity, &all].into_iter().enumerate() {
+            figures[at + 1].push(pass(&month, &decoders, plan));
+        }
+    }
+    println!(
+        "{} records, {} bytes each on average, one thread, {RUNS} runs",
+        month.records.len(),
+        month.bytes.len() / month.records.len()
+    );
+    let names = [
+        "decode alone",
+        "core, `activity` alone",
+        "core, all default aggregates",
+    ];
+    for (name, seconds) in names.into_iter().zip(&mut figures) {
+        seconds.sort_by(f64::total_cmp);
+        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+        let rate = |seconds: f64| month.records.len() as f64 / seconds / 1e6;
+        println!(
+            "{name:30} {:5.2} million records per core-second (from {:.2} to {:.2})",
+            rate(seconds[RUNS / 2]),
+            rate(seconds[RUNS - 1]),
+            rate(seconds[0]),
+        );
+    }
+    println!(
+        "heap allocations per record of the second half, taking in: {:.4}",
+        allocations(&month, &decoders, &all)
+    );
+}
