@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Publish(arguments) => commands::publish::run(&arguments),
         Command::Replay(arguments) => commands::replay::run(&arguments),
-        Command::Simulate(arguments) => commands::simulate::run(arguments).map_err(Failure::from),
+        Command::Simulate(arguments) => commands::simulate::run(&arguments).map_err(Failure::from),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

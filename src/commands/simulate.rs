@@ -85,7 +85,7 @@ impl Arguments {
 ///
 /// # Errors
 /// [`crate::simulate::error::Error`], whose `is_wrong_use` tells exit code 2 from 1.
-pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let cells = Cells::read(&arguments.cells, arguments.month)?;
     let plan = Plan::new(&cells, arguments.options())?;
     let Some(output) = &arguments.output else {
@@ -95,7 +95,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut files = Files::create(output, arguments.seed)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let summary = plan.run(&mut files, threads, &mut |counted| {
-        bar.set_position(counted)
+        bar.set_position(counted);
     })?;
     files
         .finish()

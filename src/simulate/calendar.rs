@@ -135,6 +135,7 @@ impl Calendar {
     }
 
     /// The usable days, in order.
+    #[must_use]
     pub fn days(&self) -> impl DoubleEndedIterator<Item = Day> + '_ {
         self.days.iter().map(|(day, _)| *day)
     }

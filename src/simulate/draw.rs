@@ -237,15 +237,10 @@ impl<'a> Draw<'a> {
         }
         if !walked_in {
             let mut first = last.back_to(Stage::Booked);
-            if self.chance.per_mille(25) {
-                if let Some(moved) = self.moved(last, window) {
-                    first = State {
-                        stage: Stage::Booked,
-                        ..moved
-                    };
-                    self.add(booked_at + 1, first);
-                    first = last.back_to(Stage::Booked);
-                }
+            if self.chance.per_mille(25)
+                && let Some(moved) = self.moved(last, window)
+            {
+                self.add(booked_at + 1, moved);
             }
             if self.chance.per_mille(30) {
                 first.slot_type = SLOT_TYPES[31].text;

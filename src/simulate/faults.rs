@@ -43,6 +43,7 @@ pub const IDENTIFIABLE: [&str; 9] = [
 ];
 
 /// How many practices the faults come from, beside those whose records are otherwise sound: each is one batch.
+#[must_use]
 pub fn batches(plan: &Plan) -> usize {
     if plan.options.faults {
         2 + practices::all(plan).len() + practices::strangers(plan).len()
@@ -77,14 +78,12 @@ pub fn draw(plan: &Plan, index: usize, batch: &mut Batch) {
         }
         _ if index - 2 < doubtful.len() => {
             let (code, standing) = &doubtful[index - 2];
-            let day = match standing {
-                // Approved on the day of extraction, which is after its appointments.
-                Standing::ApprovedLater => Day(moment.day.0 - 1),
-                _ => moment.day,
-            };
+            // Approved on the day of extraction, which is after its appointments.
+            let ahead = i32::from(*standing == Standing::ApprovedLater);
+            let day = Day(moment.day.0 - ahead);
             let moment = Moment { day, ..moment };
             begin(plan, code, moment, batch, |writer| {
-                withheld(writer, *standing)
+                withheld(writer, *standing);
             });
         }
         _ => {

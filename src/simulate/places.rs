@@ -70,14 +70,14 @@ impl Sums {
 /// The practices of every place, each practice in at most one.
 fn practices(reference: &Reference, cells: &Cells) -> Result<Vec<Vec<usize>>, Error> {
     let sums = Sums::of(cells);
-    let mut owner: Vec<Option<usize>> = vec![None; reference.practices.len()];
+    let mut holder: Vec<Option<usize>> = vec![None; reference.practices.len()];
     let mut waiting = Vec::new();
     for (place, named) in cells.places.iter().enumerate() {
-        let own: Vec<usize> = (0..owner.len())
+        let own: Vec<usize> = (0..holder.len())
             .filter(|index| {
                 let practice = &reference.practices[*index];
                 let sub_icb = &reference.sub_icbs[practice.sub_icb];
-                owner[*index].is_none()
+                holder[*index].is_none()
                     && match cells.shape {
                         Shape::Icb => reference.icb(practice).ons_code == named.icb_ons_code,
                         Shape::Regional => {
@@ -90,7 +90,7 @@ fn practices(reference: &Reference, cells: &Cells) -> Result<Vec<Vec<usize>>, Er
             waiting.push(place);
         }
         for index in own {
-            owner[index] = Some(place);
+            holder[index] = Some(place);
         }
     }
     // A place that today's mapping lacks borrows as near as it can: its ICB, its region, England; first what nobody
@@ -105,10 +105,10 @@ fn practices(reference: &Reference, cells: &Cells) -> Result<Vec<Vec<usize>>, Er
         let needed = usize::try_from(sums.all[place].div_ceil(APPOINTMENTS_PER_PRACTICE))
             .unwrap_or(usize::MAX)
             .max(FEWEST_PRACTICES);
-        let pool = |owner: &[Option<usize>], near: &dyn Fn(&Icb) -> bool| -> Vec<usize> {
-            (0..owner.len())
+        let pool = |holder: &[Option<usize>], near: &dyn Fn(&Icb) -> bool| -> Vec<usize> {
+            (0..holder.len())
                 .filter(|index| {
-                    owner[*index].is_none() && near(reference.icb(&reference.practices[*index]))
+                    holder[*index].is_none() && near(reference.icb(&reference.practices[*index]))
                 })
                 .collect()
         };
@@ -118,7 +118,7 @@ fn practices(reference: &Reference, cells: &Cells) -> Result<Vec<Vec<usize>>, Er
             .map(|other| sums.all[*other])
             .sum();
         let free = nearness.iter().enumerate().find_map(|(level, near)| {
-            let free = pool(&owner, near);
+            let free = pool(&holder, near);
             let fair = if level == 0 {
                 (free.len() as u128 * u128::from(sums.all[place]) / u128::from(rivals.max(1)))
                     as usize
@@ -131,11 +131,11 @@ fn practices(reference: &Reference, cells: &Cells) -> Result<Vec<Vec<usize>>, Er
         let taken = free.or_else(|| {
             nearness.iter().find_map(|near| {
                 let mut held: Vec<Vec<usize>> = vec![Vec::new(); cells.places.len()];
-                for (index, owner) in owner.iter().enumerate() {
-                    if let Some(owner) = owner
+                for (index, holder) in holder.iter().enumerate() {
+                    if let Some(holder) = holder
                         && near(reference.icb(&reference.practices[index]))
                     {
-                        held[*owner].push(index);
+                        held[*holder].push(index);
                     }
                 }
                 let most = held.into_iter().max_by_key(Vec::len)?;
@@ -146,12 +146,12 @@ fn practices(reference: &Reference, cells: &Cells) -> Result<Vec<Vec<usize>>, Er
         for index in taken.ok_or(Error::TooFewPractices {
             places: cells.places.len(),
         })? {
-            owner[index] = Some(place);
+            holder[index] = Some(place);
         }
     }
     let mut owned = vec![Vec::new(); cells.places.len()];
-    for (index, owner) in owner.into_iter().enumerate() {
-        if let Some(place) = owner {
+    for (index, holder) in holder.into_iter().enumerate() {
+        if let Some(place) = holder {
             owned[place].push(index);
         }
     }
@@ -259,13 +259,13 @@ fn systems(practice: &Practice) -> Vec<Supplier> {
     let drawn = hash(1, practice.code);
     let mut systems = practice.suppliers.clone();
     if systems.is_empty() {
-        systems.push(if drawn % 3 == 0 {
+        systems.push(if drawn.is_multiple_of(3) {
             Supplier::Tpp
         } else {
             Supplier::Emis
         });
     }
-    if systems.len() == 1 && practice.two_systems && drawn % 4 == 0 {
+    if systems.len() == 1 && practice.two_systems && drawn.is_multiple_of(4) {
         systems.push(if systems[0] == Supplier::Emis {
             Supplier::Tpp
         } else {

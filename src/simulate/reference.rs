@@ -106,10 +106,6 @@ impl Reference {
         .into_iter()
         .map(|[sub_icb, icb, region]| (sub_icb, (icb, region)))
         .collect();
-        let two_systems: BTreeSet<&str> = rows(TWO_SYSTEMS_2019, ["RequestorODS"])
-            .into_iter()
-            .map(|[code]| code)
-            .collect();
         let mapping = rows(
             MAPPING,
             [
@@ -165,27 +161,7 @@ impl Reference {
             })
             .collect();
 
-        // A practice has a row for each way of writing its suppliers (domain.md §4.1).
-        let mut practices: BTreeMap<&str, Practice> = BTreeMap::new();
-        for [code, name, suppliers, pcn_code, pcn_name, sub_icb, ..] in &mapping {
-            let practice = practices.entry(code).or_insert_with(|| Practice {
-                code,
-                name,
-                pcn_code,
-                pcn_name,
-                sub_icb: sub_icbs.partition_point(|known| known.code < *sub_icb),
-                suppliers: Vec::new(),
-                two_systems: two_systems.contains(code),
-                patients: patients.get(code).copied(),
-            });
-            for (label, supplier) in [("EMIS", Supplier::Emis), ("TPP", Supplier::Tpp)] {
-                if suppliers.split('/').any(|named| named == label)
-                    && !practice.suppliers.contains(&supplier)
-                {
-                    practice.suppliers.push(supplier);
-                }
-            }
-        }
+        let practices = practices(&mapping, &sub_icbs, &patients);
         let closed = rows(SUPPLIERS_2019, ["ODSCode"])
             .into_iter()
             .map(|[code]| code)
@@ -204,6 +180,39 @@ impl Reference {
     pub fn icb(&self, practice: &Practice) -> &Icb {
         &self.icbs[self.sub_icbs[practice.sub_icb].icb]
     }
+}
+
+/// The practices by code: one has a row for each way of writing its suppliers (domain.md §4.1).
+fn practices(
+    mapping: &[[&'static str; 11]],
+    sub_icbs: &[SubIcb],
+    patients: &BTreeMap<&str, i32>,
+) -> BTreeMap<&'static str, Practice> {
+    let two_systems: BTreeSet<&str> = rows(TWO_SYSTEMS_2019, ["RequestorODS"])
+        .into_iter()
+        .map(|[code]| code)
+        .collect();
+    let mut practices: BTreeMap<&str, Practice> = BTreeMap::new();
+    for [code, name, suppliers, pcn_code, pcn_name, sub_icb, ..] in mapping {
+        let practice = practices.entry(code).or_insert_with(|| Practice {
+            code,
+            name,
+            pcn_code,
+            pcn_name,
+            sub_icb: sub_icbs.partition_point(|known| known.code < *sub_icb),
+            suppliers: Vec::new(),
+            two_systems: two_systems.contains(code),
+            patients: patients.get(code).copied(),
+        });
+        for (label, supplier) in [("EMIS", Supplier::Emis), ("TPP", Supplier::Tpp)] {
+            if suppliers.split('/').any(|named| named == label)
+                && !practice.suppliers.contains(&supplier)
+            {
+                practice.suppliers.push(supplier);
+            }
+        }
+    }
+    practices
 }
 
 /// Whether an ONS code, today's or a former one, or a name is that of the region of `icb`.

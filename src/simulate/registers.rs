@@ -239,10 +239,10 @@ fn mappings(
         match drawn {
             930.. => {}
             100..180 => {
-                let change = Day(month.first_day().0 + chance.between(3, 24));
+                let from_then = Day(month.first_day().0 + chance.between(3, 24));
                 let former = chance.pick(SLOT_TYPES).category;
-                registers.give(&mapping(former, since, Some(change)))?;
-                registers.give(&mapping(slot_type.category, change, None))?;
+                registers.give(&mapping(former, since, Some(from_then)))?;
+                registers.give(&mapping(slot_type.category, from_then, None))?;
             }
             _ => registers.give(&mapping(slot_type.category, since, None))?,
         }

@@ -27,9 +27,10 @@ enum State {
     Gone,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct Slot {
     version: i64,
+    booking: Option<String>,
     start: NaiveDateTime,
     state: State,
     booked: Option<NaiveDate>,
@@ -64,8 +65,14 @@ pub struct Checker {
     pub records: BTreeMap<&'static str, u64>,
     /// Everything sent, hashed.
     pub digest: u64,
-    /// Texts of the scanned fields.
-    pub texts: BTreeSet<String>,
+    /// Versions that came after a newer one.
+    pub superseded: u64,
+    /// Versions that came again.
+    pub repeated: u64,
+    /// Slots that showed one booking, then another.
+    pub rebooked: u64,
+    /// Appointments that a consultation turned into attended ones, once counted.
+    pub finished: u64,
 }
 
 impl Checker {
@@ -80,7 +87,10 @@ impl Checker {
             refused: 0,
             records: BTreeMap::new(),
             digest: 0,
-            texts: BTreeSet::new(),
+            superseded: 0,
+            repeated: 0,
+            rebooked: 0,
+            finished: 0,
         }
     }
 
@@ -125,7 +135,11 @@ impl Checker {
             let status = match slot.state {
                 State::Dna => PublishedStatus::Dna,
                 State::Waiting if encounters.is_empty() => PublishedStatus::Unknown,
-                _ => PublishedStatus::Attended,
+                State::Waiting => {
+                    self.finished += 1;
+                    PublishedStatus::Attended
+                }
+                State::Attended | State::Unbooked | State::Gone => PublishedStatus::Attended,
             };
             let role = slot
                 .role
@@ -200,15 +214,18 @@ impl Checker {
         if !self.admits(&identity.1, slot.version, slot.start.date()) {
             return;
         }
-        self.texts.insert(slot.slot_type.clone());
         if let Some(held) = self.slots.get(&identity) {
             if held.version > slot.version {
+                self.superseded += 1;
                 return;
             }
-            assert!(
-                held.version < slot.version || format!("{held:?}") == format!("{slot:?}"),
-                "a conflict: {identity:?}"
-            );
+            if held.version == slot.version {
+                self.repeated += 1;
+                assert_eq!(held, &slot, "a conflict: {identity:?}");
+            }
+            let other =
+                held.booking.is_some() && slot.booking.is_some() && held.booking != slot.booking;
+            self.rebooked += u64::from(other);
         }
         self.slots.insert(identity, slot);
     }
@@ -226,7 +243,7 @@ impl Checker {
         }
     }
 
-    fn emis(&mut self, record: emis::Appointment<'_>) {
+    fn emis(&mut self, record: &emis::Appointment<'_>) {
         let state = if record.deleted {
             State::Gone
         } else if record.booking_guid.is_none() {
@@ -252,6 +269,7 @@ impl Checker {
             mode: Mode::from_native(record.appointment_mode.unwrap_or("").trim()),
             role: given(record.job_category_code).map(sds_role_group),
             slot_type: record.slot_type_description.to_owned(),
+            booking: record.booking_guid.map(str::to_owned),
         };
         let identity = (
             Supplier::Emis,
@@ -261,7 +279,7 @@ impl Checker {
         self.slot(identity, slot);
     }
 
-    fn tpp(&mut self, record: tpp::Appointment<'_>) {
+    fn tpp(&mut self, record: &tpp::Appointment<'_>) {
         let given_date = |date: Option<i64>| {
             date.filter(|date| *date != SENTINEL)
                 .map(|date| local(date).date())
@@ -311,6 +329,7 @@ impl Checker {
             mode,
             role: given(record.staff_role_code).map(sds_role_group),
             slot_type: record.slot_type.to_owned(),
+            booking: None,
         };
         let kind = if visit { "v" } else { "a" };
         let identity = (
@@ -321,7 +340,7 @@ impl Checker {
         self.slot(identity, slot);
     }
 
-    fn inps(&mut self, record: inps::Appointment<'_>) {
+    fn inps(&mut self, record: &inps::Appointment<'_>) {
         let state = match (record.action, record.status) {
             ("D", _) | (_, "Cancelled") => State::Gone,
             (_, "Free" | "Blocked") => State::Unbooked,
@@ -340,6 +359,7 @@ impl Checker {
             mode: Mode::Unknown,
             role: given(record.hcp_type).map(inps_role_group),
             slot_type: record.slot_type.to_owned(),
+            booking: None,
         };
         for time in [
             record.booked_time,
@@ -359,7 +379,7 @@ impl Checker {
         self.slot(identity, slot);
     }
 
-    fn microtest(&mut self, record: microtest::Appointment<'_>) {
+    fn microtest(&mut self, record: &microtest::Appointment<'_>) {
         let state = match (record.withdrawn, record.state) {
             (true, _) | (_, "Cancelled") => State::Gone,
             (_, "Free Slot") => State::Unbooked,
@@ -385,6 +405,7 @@ impl Checker {
             mode,
             role: given(record.role).map(microtest_role_group),
             slot_type: record.slot_name.to_owned(),
+            booking: None,
         };
         for time in [record.seen_at, record.ended_at] {
             given(time).map(iso);
@@ -561,10 +582,12 @@ impl Sink for Checker {
                 self.reference(topic, key, datum);
                 return Ok(());
             }
-            Topic::Supplier(SupplierTopic::EmisAppointments) => self.emis(decoded(datum)),
-            Topic::Supplier(SupplierTopic::TppAppointments) => self.tpp(decoded(datum)),
-            Topic::Supplier(SupplierTopic::InpsAppointments) => self.inps(decoded(datum)),
-            Topic::Supplier(SupplierTopic::MicrotestAppointments) => self.microtest(decoded(datum)),
+            Topic::Supplier(SupplierTopic::EmisAppointments) => self.emis(&decoded(datum)),
+            Topic::Supplier(SupplierTopic::TppAppointments) => self.tpp(&decoded(datum)),
+            Topic::Supplier(SupplierTopic::InpsAppointments) => self.inps(&decoded(datum)),
+            Topic::Supplier(SupplierTopic::MicrotestAppointments) => {
+                self.microtest(&decoded(datum))
+            }
             Topic::Supplier(topic) => self.consultation(topic, datum),
         }
         self.latest = self.latest.max(extracted_at);

@@ -156,7 +156,7 @@ pub fn appointment(
         removed_data: state.withdrawn,
     };
     batch.push(SupplierTopic::TppAppointments, version.at, chance, |into| {
-        record.encode(into)
+        record.encode(into);
     });
 }
 

@@ -70,11 +70,14 @@ pub fn strangers(plan: &Plan) -> Vec<Stranger> {
         .collect()
 }
 
+/// Takes the agreements and the row of a practice.
+type Give<'a> = dyn FnMut(&[Participation], &Practice) -> Result<(), Error> + 'a;
+
 /// Hands on the agreements and the row of every practice that does not take part.
-pub fn registers(
-    plan: &Plan,
-    give: &mut dyn FnMut(&[Participation], &Practice) -> Result<(), Error>,
-) -> Result<(), Error> {
+///
+/// # Errors
+/// Those of `give`.
+pub fn registers(plan: &Plan, give: &mut Give<'_>) -> Result<(), Error> {
     let since = since(plan);
     for (code, standing) in all(plan) {
         let state = |state| vec![agreement(code, state, since)];

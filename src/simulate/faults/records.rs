@@ -61,6 +61,30 @@ impl Content {
         Self::Duration,
         Self::NegativeDuration,
     ];
+
+    const fn field(self) -> Option<usize> {
+        if let Self::Scanned { field } = self {
+            Some(field)
+        } else {
+            None
+        }
+    }
+
+    const fn unparseable(self) -> Option<u8> {
+        if let Self::Unparseable(which) = self {
+            Some(which)
+        } else {
+            None
+        }
+    }
+
+    const fn status(self) -> Option<u8> {
+        if let Self::Status(which) = self {
+            Some(which)
+        } else {
+            None
+        }
+    }
 }
 
 /// How many scanned fields the two topics of a supplier have, `schema_note` of both included (feeds.md, rule 2).
@@ -163,10 +187,7 @@ impl<'a> Writer<'a> {
             minutes,
             number: self.next,
             text,
-            field: match content {
-                Content::Scanned { field } => Some(field),
-                _ => None,
-            },
+            field: content.field(),
         };
         match supplier {
             Supplier::Emis => self.emis(&draft, content),
@@ -246,11 +267,11 @@ impl<'a> Writer<'a> {
     fn tpp(&mut self, draft: &Draft<'_>, content: Content) {
         let start = local(draft.day, 600);
         let unparseable = matches!(content, Content::Unparseable(_));
-        let (status, visit_status, record_type) = match content {
-            Content::Status(0) => (Some(7), None, tpp::RecordType::Appointment),
-            Content::Status(1) => (None, None, tpp::RecordType::Appointment),
-            Content::Status(_) => (Some(8), Some("Mislaid"), tpp::RecordType::Visit),
-            _ => (Some(4), None, tpp::RecordType::Appointment),
+        let (status, visit_status, record_type) = match content.status() {
+            Some(0) => (Some(7), None, tpp::RecordType::Appointment),
+            Some(1) => (None, None, tpp::RecordType::Appointment),
+            Some(_) => (Some(8), Some("Mislaid"), tpp::RecordType::Visit),
+            None => (Some(4), None, tpp::RecordType::Appointment),
         };
         let appointment = tpp::Appointment {
             practice_ods_code: draft.practice,
@@ -310,21 +331,21 @@ impl<'a> Writer<'a> {
     fn inps(&mut self, draft: &Draft<'_>, content: Content) {
         let id = format!("F{}", draft.number);
         let calendar = self.calendar;
-        let (date, time, booked) = match content {
-            Content::Unparseable(0) => ("20221301", "1000", None),
-            Content::Unparseable(1) => (calendar.compact(draft.day), "2575", None),
-            Content::Unparseable(_) => (calendar.compact(draft.day), "1000", Some("31022022")),
-            _ => (
+        let (date, time, booked) = match content.unparseable() {
+            Some(0) => ("20221301", "1000", None),
+            Some(1) => (calendar.compact(draft.day), "2575", None),
+            Some(_) => (calendar.compact(draft.day), "1000", Some("31022022")),
+            None => (
                 calendar.compact(draft.day),
                 "1000",
                 Some(calendar.compact(Day(draft.day.0 - 1))),
             ),
         };
-        let status = match content {
-            Content::Status(0) => "Wandered off",
-            Content::Status(1) => "",
-            Content::Status(_) => "seen",
-            _ => "Seen",
+        let status = match content.status() {
+            Some(0) => "Wandered off",
+            Some(1) => "",
+            Some(_) => "seen",
+            None => "Seen",
         };
         let appointment = inps::Appointment {
             practice_ods_code: draft.practice,
@@ -377,17 +398,17 @@ impl<'a> Writer<'a> {
 
     fn microtest(&mut self, draft: &Draft<'_>, content: Content) {
         let sound = format!("{}T10:00:00", self.calendar.iso(draft.day));
-        let start = match content {
-            Content::Unparseable(0) => "2022-02-30T10:00",
-            Content::Unparseable(1) => "2022-02-10T10:00Z",
-            Content::Unparseable(_) => "tomorrow at ten",
-            _ => sound.as_str(),
+        let start = match content.unparseable() {
+            Some(0) => "2022-02-30T10:00",
+            Some(1) => "2022-02-10T10:00Z",
+            Some(_) => "tomorrow at ten",
+            None => sound.as_str(),
         };
-        let state = match content {
-            Content::Status(0) => "Asleep",
-            Content::Status(1) => "",
-            Content::Status(_) => "SEEN",
-            _ => "Seen",
+        let state = match content.status() {
+            Some(0) => "Asleep",
+            Some(1) => "",
+            Some(_) => "SEEN",
+            None => "Seen",
         };
         let appointment = microtest::Appointment {
             practice_ods_code: draft.practice,
@@ -440,10 +461,7 @@ impl<'a> Writer<'a> {
 
 /// Whether the fault can stand in an appointment, whose scanned fields are these.
 fn wants_appointment(content: Content, fields: &[usize]) -> bool {
-    match content {
-        Content::Scanned { field } => fields.contains(&field),
-        _ => true,
-    }
+    content.field().is_none_or(|field| fields.contains(&field))
 }
 
 /// Whether the fault can stand in a consultation, whose scanned fields are these: it has neither status nor length.
