@@ -73,8 +73,7 @@ impl Sink for Month202103 {
 }
 
 fn simulate() -> Month202103 {
-    let file =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/Regional_CSV_Dorset.csv");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/Regional_CSV_Dorset.csv");
     let month = Month::parse("2021-03").expect("a month");
     let cells = Cells::read(&file, month).expect("the published cells are in the repository");
     let settings = Settings::default().service_period;
@@ -174,7 +173,6 @@ fn allocations(month: &Month202103, decoders: &[Decoder], plan: &Arc<Plan>) -> f
             records += TRANSACTION.min(month.records.len() - from);
         }
     }
-    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let each = count as f64 / records as f64;
     each
 }
@@ -246,7 +244,6 @@ fn main() {
     ];
     for (name, seconds) in names.into_iter().zip(&mut figures) {
         seconds.sort_by(f64::total_cmp);
-        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
         let rate = |seconds: f64| month.records.len() as f64 / seconds / 1e6;
         println!(
             "{name:30} {:5.2} million records per core-second (from {:.2} to {:.2})",

@@ -227,8 +227,7 @@ fn take_block(
     for at in 0..count {
         let payload = match (decoder, &lost) {
             (Ok(decoder), None) => Payload::Front { decoder, front },
-            (_, Some(detail)) => Payload::Unreadable { raw: &[], detail },
-            (Err(detail), None) => Payload::Unreadable { raw: &[], detail },
+            (_, Some(detail)) | (Err(detail), None) => Payload::Unreadable { raw: &[], detail },
         };
         let taken = pipeline.take(&Record {
             topic,

@@ -15,17 +15,19 @@ const DEFAULT: &str = include_str!("../../deploy/aggregates.toml");
 ///
 /// # Errors
 /// When a declaration has an unknown key or value, or does not hold together.
+///
+/// # Panics
+/// Never: the defaults are part of the program and parse, by test.
 pub fn plan(declared: Option<&(Value, Origin)>) -> Result<AggregatePlan, ConfigError> {
     let default;
-    let (tables, origin) = match declared {
-        Some((tables, origin)) => (tables, origin),
-        None => {
-            let file: Table = DEFAULT
-                .parse()
-                .expect("deploy/aggregates.toml is TOML, by test");
-            default = Value::Table(file)["aggregate"].clone();
-            (&default, &Origin::Default)
-        }
+    let (tables, origin) = if let Some((tables, origin)) = declared {
+        (tables, origin)
+    } else {
+        let file: Table = DEFAULT
+            .parse()
+            .expect("deploy/aggregates.toml is TOML, by test");
+        default = Value::Table(file)["aggregate"].clone();
+        (&default, &Origin::Default)
     };
     let wrong = |key: &str, value: &Value, expected: &str| ConfigError::Value {
         origin: origin.clone(),

@@ -4,8 +4,11 @@ use chrono::{Datelike, NaiveDate, Weekday};
 
 use super::time::{Day, Month};
 
-/// Bank holidays that no rule gives: (year, month, day).
-const ONE_OFF: [(i32, u32, u32); 6] = [
+/// Year, month, day.
+type Ymd = (i32, u32, u32);
+
+/// Bank holidays that no rule gives.
+const ONE_OFF: [Ymd; 6] = [
     (2011, 4, 29),
     (2012, 6, 5),
     (2022, 6, 3),
@@ -15,7 +18,7 @@ const ONE_OFF: [(i32, u32, u32); 6] = [
 ];
 
 /// Bank holidays moved for one year: the rule's date, then the date kept.
-const MOVED: [((i32, u32, u32), (i32, u32, u32)); 4] = [
+const MOVED: [(Ymd, Ymd); 4] = [
     ((2002, 5, 27), (2002, 6, 4)),
     ((2012, 5, 28), (2012, 6, 4)),
     ((2020, 5, 4), (2020, 5, 8)),
@@ -76,7 +79,7 @@ pub fn working_weekdays(month: Month) -> u32 {
     u32::try_from(working.count()).unwrap_or(0)
 }
 
-fn ymd((year, month, day): (i32, u32, u32)) -> Option<NaiveDate> {
+fn ymd((year, month, day): Ymd) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(year, month, day)
 }
 
@@ -84,7 +87,7 @@ fn to_weekday(date: NaiveDate) -> NaiveDate {
     let days = match date.weekday() {
         Weekday::Sat => 2,
         Weekday::Sun => 1,
-        _ => 0,
+        Weekday::Mon | Weekday::Tue | Weekday::Wed | Weekday::Thu | Weekday::Fri => 0,
     };
     date + chrono::Days::new(days)
 }

@@ -33,13 +33,11 @@ impl Category {
             NationalCategory::from_text(texts.category)
                 .map_or((NationalCategory::Unmapped, true), |known| (known, false))
         };
-        let setting = match national {
-            NationalCategory::Unmapped => ServiceSetting::Unmapped,
-            _ => texts
-                .setting
-                .and_then(ServiceSetting::from_label)
-                .unwrap_or(ServiceSetting::Unmapped),
-        };
+        let setting = texts
+            .setting
+            .filter(|_| national != NationalCategory::Unmapped)
+            .and_then(ServiceSetting::from_label)
+            .unwrap_or(ServiceSetting::Unmapped);
         Self {
             national,
             setting,

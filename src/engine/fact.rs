@@ -28,6 +28,11 @@ impl Publication {
         DurationBand::from_minutes(self.actual_minutes.map(i32::from))
     }
 
+    fn published_minutes(&self) -> Option<u16> {
+        let is_published = self.duration_band() != DurationBand::Unknown;
+        self.actual_minutes.filter(|_| is_published)
+    }
+
     fn counts_for_two_weeks(&self) -> bool {
         self.category.national.in_two_week_indicator() && self.wait != WaitingBand::Unknown
     }
@@ -41,6 +46,12 @@ pub enum SlotUse {
     Booked,
     Attended,
     Dna,
+}
+
+impl SlotUse {
+    const fn is_booked(self) -> bool {
+        !matches!(self, Self::Unused)
+    }
 }
 
 /// An offered slot (feeds.md, rule 7).
@@ -67,54 +78,56 @@ impl Fact {
     /// What the fact adds to a measure.
     #[must_use]
     pub fn measure(&self, measure: Measure) -> i64 {
-        match measure {
-            Measure::SlotsOffered
-            | Measure::SlotsBooked
-            | Measure::SlotsAttended
-            | Measure::SlotsDna
-            | Measure::SlotsUnused => i64::from(self.uses(measure)),
-            Measure::MinutesOffered
-            | Measure::MinutesBooked
-            | Measure::MinutesAttended
-            | Measure::MinutesDna
-            | Measure::MinutesUnused => match &self.capacity {
-                Some(capacity) if self.uses(measure) => i64::from(capacity.planned_minutes),
-                _ => 0,
-            },
-            Measure::Contradictions => i64::from(self.contradictions),
-            Measure::UnbookedConsultations => i64::from(self.unbooked_consultations),
-            Measure::Appointments
-            | Measure::Minutes
-            | Measure::TwoWeekNumerator
-            | Measure::TwoWeekDenominator
-            | Measure::Unmapped
-            | Measure::Inconsistent
-            | Measure::UnknownCategoryText
-            | Measure::UnknownStatus
-            | Measure::UnknownMode
-            | Measure::UnknownHcp
-            | Measure::UnknownWait
-            | Measure::BookedAfterAppointment
-            | Measure::TimesReversed => self
-                .publication
-                .as_ref()
-                .map_or(0, |publication| publication.measure(measure)),
-        }
-    }
-
-    fn uses(&self, measure: Measure) -> bool {
-        let Some(capacity) = &self.capacity else {
-            return false;
+        let minutes = |counts: fn(SlotUse) -> bool| {
+            let capacity = self.capacity.filter(|capacity| counts(capacity.slot_use));
+            capacity.map_or(0, |capacity| i64::from(capacity.planned_minutes))
+        };
+        let slots = |counts: fn(SlotUse) -> bool| {
+            i64::from(
+                self.capacity
+                    .is_some_and(|capacity| counts(capacity.slot_use)),
+            )
+        };
+        let published = |holds: fn(&Publication) -> bool| {
+            i64::from(self.publication.as_ref().is_some_and(holds))
         };
         match measure {
-            Measure::SlotsOffered | Measure::MinutesOffered => true,
-            Measure::SlotsBooked | Measure::MinutesBooked => capacity.slot_use != SlotUse::Unused,
-            Measure::SlotsAttended | Measure::MinutesAttended => {
-                capacity.slot_use == SlotUse::Attended
+            Measure::Appointments => published(|_| true),
+            Measure::Minutes => {
+                let publication = self.publication.as_ref();
+                i64::from(
+                    publication
+                        .and_then(Publication::published_minutes)
+                        .unwrap_or(0),
+                )
             }
-            Measure::SlotsDna | Measure::MinutesDna => capacity.slot_use == SlotUse::Dna,
-            Measure::SlotsUnused | Measure::MinutesUnused => capacity.slot_use == SlotUse::Unused,
-            _ => false,
+            Measure::SlotsOffered => slots(|_| true),
+            Measure::SlotsBooked => slots(SlotUse::is_booked),
+            Measure::SlotsAttended => slots(|slot_use| slot_use == SlotUse::Attended),
+            Measure::SlotsDna => slots(|slot_use| slot_use == SlotUse::Dna),
+            Measure::SlotsUnused => slots(|slot_use| slot_use == SlotUse::Unused),
+            Measure::MinutesOffered => minutes(|_| true),
+            Measure::MinutesBooked => minutes(SlotUse::is_booked),
+            Measure::MinutesAttended => minutes(|slot_use| slot_use == SlotUse::Attended),
+            Measure::MinutesDna => minutes(|slot_use| slot_use == SlotUse::Dna),
+            Measure::MinutesUnused => minutes(|slot_use| slot_use == SlotUse::Unused),
+            Measure::TwoWeekNumerator => {
+                published(|it| it.counts_for_two_weeks() && it.wait.within_two_weeks())
+            }
+            Measure::TwoWeekDenominator => published(Publication::counts_for_two_weeks),
+            Measure::Unmapped => published(|it| it.category.national == NationalCategory::Unmapped),
+            Measure::Inconsistent => {
+                published(|it| it.category.national == NationalCategory::InconsistentMapping)
+            }
+            Measure::UnknownCategoryText => published(|it| it.category.is_unknown_text),
+            Measure::UnknownStatus => published(|it| it.status == PublishedStatus::Unknown),
+            Measure::UnknownMode => published(|it| it.mode == Mode::Unknown),
+            Measure::UnknownHcp => published(|it| it.role.hcp_type() == HcpType::Unknown),
+            Measure::UnknownWait => published(|it| it.wait == WaitingBand::Unknown),
+            Measure::BookedAfterAppointment => published(|it| it.is_booked_after),
+            Measure::TimesReversed => published(|it| it.times_reversed),
+            Measure::Contradictions => i64::from(self.contradictions),
+            Measure::UnbookedConsultations => i64::from(self.unbooked_consultations),
         }
     }
 
@@ -144,35 +157,5 @@ impl Publication {
             Dimension::DurationBand => self.duration_band().index(),
             Dimension::Supplier => 0,
         }
-    }
-
-    fn measure(&self, measure: Measure) -> i64 {
-        let holds = match measure {
-            Measure::Appointments => true,
-            Measure::Minutes => {
-                let published = self.duration_band() != DurationBand::Unknown;
-                return self
-                    .actual_minutes
-                    .filter(|_| published)
-                    .map_or(0, i64::from);
-            }
-            Measure::TwoWeekDenominator => self.counts_for_two_weeks(),
-            Measure::TwoWeekNumerator => {
-                self.counts_for_two_weeks() && self.wait.within_two_weeks()
-            }
-            Measure::Unmapped => self.category.national == NationalCategory::Unmapped,
-            Measure::Inconsistent => {
-                self.category.national == NationalCategory::InconsistentMapping
-            }
-            Measure::UnknownCategoryText => self.category.is_unknown_text,
-            Measure::UnknownStatus => self.status == PublishedStatus::Unknown,
-            Measure::UnknownMode => self.mode == Mode::Unknown,
-            Measure::UnknownHcp => self.role.hcp_type() == HcpType::Unknown,
-            Measure::UnknownWait => self.wait == WaitingBand::Unknown,
-            Measure::BookedAfterAppointment => self.is_booked_after,
-            Measure::TimesReversed => self.times_reversed,
-            _ => false,
-        };
-        i64::from(holds)
     }
 }

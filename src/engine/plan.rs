@@ -206,7 +206,6 @@ impl Aggregate {
     }
 
     /// The ratios of a row's sums; none where the denominator is 0.
-    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     #[must_use]
     pub fn ratios_of(&self, sums: &[i64]) -> Vec<(&'static str, f64)> {
         self.ratios

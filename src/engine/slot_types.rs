@@ -50,13 +50,14 @@ impl SlotTypes {
         let Some(mapping) = mapping else {
             return Category::UNMAPPED;
         };
-        fn present(text: &str) -> Option<&str> {
-            Some(text.trim()).filter(|text| !text.is_empty())
-        }
         Category::resolve(&CategoryTexts {
             category: mapping.national_slot_category.trim(),
             context: present(&mapping.context_type),
             setting: present(&mapping.service_setting),
         })
     }
+}
+
+fn present(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|text| !text.is_empty())
 }

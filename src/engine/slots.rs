@@ -26,6 +26,10 @@ pub enum CategorySource {
 }
 
 /// The newest admitted version of a slot.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent properties of a version, not states of a machine"
+)]
 #[derive(Debug, Clone, Copy)]
 pub struct Held {
     pub practice: PracticeIndex,

@@ -155,9 +155,10 @@ impl Task {
                 (draft.version, draft.content, read),
             ),
         };
-        let disposition = match disposition {
-            Disposition::Accepted if is_covid => Disposition::Unchanged,
-            other => other,
+        let disposition = if is_covid && disposition == Disposition::Accepted {
+            Disposition::Unchanged
+        } else {
+            disposition
         };
         self.counts.count(topic, disposition);
         let names_booking = draft.supplier != Supplier::Emis || draft.booking.is_some();

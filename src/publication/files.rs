@@ -61,7 +61,7 @@ pub(super) fn regional(
                 names.region(region),
             ]);
             line.push(Cow::Borrowed(&printed));
-            line.extend(texts(activity(values)));
+            line.extend(texts(activity(*values)));
             line.push(count.to_string().into());
             line
         });
@@ -83,7 +83,7 @@ pub(super) fn daily(
     let lines = cells.filter(|((_, day, _), _)| day.month() == month).map(
         |((place, day, values), count)| {
             let mut line = sub_icb_on(publication, names, *place, *day);
-            line.extend(texts(activity(values)));
+            line.extend(texts(activity(*values)));
             line.push(count.to_string().into());
             line
         },
@@ -199,7 +199,7 @@ fn sub_icb_on<'a>(
     line
 }
 
-fn activity(values: &[u8; 4]) -> [&'static str; 4] {
+fn activity(values: [u8; 4]) -> [&'static str; 4] {
     let [status, hcp, mode, wait] = values.map(usize::from);
     [
         PublishedStatus::ALL[status].label(),

@@ -43,54 +43,32 @@ pub fn summarise(publication: &Publication, month: Month, coverage: &Coverage) -
             PublishedStatus::Unknown => "Unknown Status",
         },
     );
-    section(
-        "Healthcare Professional",
-        &activity(1),
-        &|at| match HcpType::ALL[at] {
-            HcpType::Unknown => "Unknown HCP",
-            known => known.label(),
-        },
-    );
-    section(
-        "Appointment Mode",
-        &activity(2),
-        &|at| match Mode::ALL[at] {
-            Mode::Unknown => "Unknown Mode",
-            known => known.label(),
-        },
-    );
+    section("Healthcare Professional", &activity(1), &|at| {
+        renamed(HcpType::ALL[at].label(), "Unknown HCP")
+    });
+    section("Appointment Mode", &activity(2), &|at| {
+        renamed(Mode::ALL[at].label(), "Unknown Mode")
+    });
     section(
         "Time between Booking Date and Appointment Date",
         &activity(3),
         &|at| WaitingBand::ALL[at].label(),
     );
-    section(
-        "Service Setting",
-        &category(0),
-        &|at| match ServiceSetting::ALL[at] {
-            ServiceSetting::Unmapped => "Unmapped Service Setting",
-            known => known.label(),
-        },
-    );
-    section(
-        "National Category",
-        &category(1),
-        &|at| match NationalCategory::ALL[at] {
-            NationalCategory::Unmapped => "National Category Unmapped",
-            known => known.label(),
-        },
-    );
+    section("Service Setting", &category(0), &|at| {
+        renamed(ServiceSetting::ALL[at].label(), "Unmapped Service Setting")
+    });
+    section("National Category", &category(1), &|at| {
+        renamed(
+            NationalCategory::ALL[at].label(),
+            "National Category Unmapped",
+        )
+    });
     section("Context Type", &category(1), &|at| {
         NationalCategory::ALL[at].context_type().label()
     });
-    section(
-        "SDS Role Group",
-        &category(2),
-        &|at| match SdsRoleGroup::ALL[at] {
-            SdsRoleGroup::Unknown => "Unknown SDS Role Group",
-            known => known.label(),
-        },
-    );
+    section("SDS Role Group", &category(2), &|at| {
+        renamed(SdsRoleGroup::ALL[at].label(), "Unknown SDS Role Group")
+    });
     add_coverage(&mut summary, total, &Covered::total(coverage.values()));
     let working = i64::from(working_weekdays(month));
     summary.insert(
@@ -99,6 +77,14 @@ pub fn summarise(publication: &Publication, month: Month, coverage: &Coverage) -
     );
     summary.retain(|_, metric| *metric != (Some(0), None) && *metric != (None, None));
     summary
+}
+
+/// The summary names what is unknown or unmapped by its section.
+fn renamed(label: &'static str, unknown: &'static str) -> &'static str {
+    match label {
+        "Unknown" | "Unmapped" => unknown,
+        known => known,
+    }
 }
 
 fn add_coverage(summary: &mut Summary, total: i64, covered: &Covered) {
@@ -153,8 +139,6 @@ pub fn estimated_total(total: i64, covered: &Covered) -> Option<i64> {
     let tens_of_thousands = (2 * total * open + 10_000 * included) / (20_000 * included);
     i64::try_from(tens_of_thousands * 10_000).ok()
 }
-
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 fn share(part: i64, whole: i64) -> Option<f64> {
     (whole != 0 && part != 0).then(|| part as f64 / whole as f64)
 }
