@@ -8,6 +8,7 @@ pub mod domain;
 pub mod engine;
 pub mod pipeline;
 pub mod publication;
+pub mod service;
 pub mod simulate;
 pub mod stages;
 pub mod wire;

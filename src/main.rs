@@ -18,18 +18,26 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Publish(commands::publish::Arguments),
+    Run(commands::run::Arguments),
     Replay(commands::replay::Arguments),
+    Publish(commands::publish::Arguments),
     Simulate(commands::simulate::Arguments),
+    Topics(commands::topics::Arguments),
+    Schemas(commands::schemas::Arguments),
+    Config(commands::config::Arguments),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_logging();
     let outcome = match arguments.command {
-        Command::Publish(arguments) => commands::publish::run(&arguments),
+        Command::Run(arguments) => commands::run::run(&arguments),
         Command::Replay(arguments) => commands::replay::run(&arguments),
         Command::Simulate(arguments) => commands::simulate::run(&arguments).map_err(Failure::from),
+        Command::Publish(arguments) => commands::publish::run(&arguments),
+        Command::Topics(arguments) => commands::topics::run(&arguments),
+        Command::Schemas(arguments) => commands::schemas::run(&arguments),
+        Command::Config(arguments) => commands::config::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

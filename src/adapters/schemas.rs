@@ -8,6 +8,8 @@ use apache_avro::Schema;
 
 use super::clock::monotonic;
 use super::registry::{Registry, RegistryError};
+use crate::domain::topic::SupplierTopic;
+use crate::wire::supplier::{SupplierRecord, emis, inps, microtest, tpp};
 
 /// An id that the registry does not know is asked for again after this: it may have been restored by then.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
@@ -57,6 +59,21 @@ pub const BUNDLED: &[Bundled] = bundled![
 #[must_use]
 pub fn bundled(name: &str) -> Option<&'static Bundled> {
     BUNDLED.iter().find(|bundled| bundled.name == name)
+}
+
+/// The schema that a topic's records are read as.
+#[must_use]
+pub fn reader_schema(topic: SupplierTopic) -> &'static Schema {
+    match topic {
+        SupplierTopic::EmisAppointments => emis::Appointment::schema(),
+        SupplierTopic::EmisConsultations => emis::Consultation::schema(),
+        SupplierTopic::TppAppointments => tpp::Appointment::schema(),
+        SupplierTopic::TppConsultations => tpp::Consultation::schema(),
+        SupplierTopic::InpsAppointments => inps::Appointment::schema(),
+        SupplierTopic::InpsConsultations => inps::Consultation::schema(),
+        SupplierTopic::MicrotestAppointments => microtest::Appointment::schema(),
+        SupplierTopic::MicrotestConsultations => microtest::Consultation::schema(),
+    }
 }
 
 /// Why there is no schema to read with.

@@ -1,20 +1,21 @@
 //! One file a subcommand.
 
+pub mod config;
 pub mod publish;
 pub mod replay;
+pub mod run;
+pub mod schemas;
 pub mod simulate;
+pub mod topics;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use apache_avro::Schema;
-
+pub use crate::adapters::schemas::reader_schema;
 use crate::config::{ConfigError, Settings, aggregates};
-use crate::domain::topic::SupplierTopic;
 use crate::pipeline::Plan;
 use crate::simulate::error::Error as SimulateError;
 use crate::stages::gate::ServicePeriod;
-use crate::wire::supplier::{SupplierRecord, emis, inps, microtest, tpp};
 
 /// Why a command ended without doing what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -69,17 +70,12 @@ pub fn plan_of(settings: &Settings, horizon_days: Option<u16>) -> Result<Plan, C
     })
 }
 
-/// The schema that a topic's records are read as.
-#[must_use]
-pub fn reader_schema(topic: SupplierTopic) -> &'static Schema {
-    match topic {
-        SupplierTopic::EmisAppointments => emis::Appointment::schema(),
-        SupplierTopic::EmisConsultations => emis::Consultation::schema(),
-        SupplierTopic::TppAppointments => tpp::Appointment::schema(),
-        SupplierTopic::TppConsultations => tpp::Consultation::schema(),
-        SupplierTopic::InpsAppointments => inps::Appointment::schema(),
-        SupplierTopic::InpsConsultations => inps::Consultation::schema(),
-        SupplierTopic::MicrotestAppointments => microtest::Appointment::schema(),
-        SupplierTopic::MicrotestConsultations => microtest::Consultation::schema(),
+/// Writes to standard output.
+fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        // Who asked has gone away, as `head` does: nothing is left to say.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.map_err(|error| Failure::Failed(error.into())),
     }
 }

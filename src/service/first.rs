@@ -1,0 +1,198 @@
+//! The first stage: one task's records, up to the practice's rows and the deltas for the levels above.
+
+use std::sync::Arc;
+
+use super::decoders::Decoders;
+use super::note::Note;
+use super::observe::{Observation, Observer};
+use super::outputs::{Draft, Outputs};
+use super::reference::{ReferenceFeed, Snapshot};
+use super::stop::Stop;
+use super::worker::{Hindrance, Stage};
+use crate::adapters::log::{LogError, Message, Position};
+use crate::adapters::partitioner::partition_of;
+use crate::adapters::schemas::Schemas;
+use crate::domain::disposition::Disposition;
+use crate::domain::time::Timestamp;
+use crate::domain::topic::SupplierTopic;
+use crate::engine::fold::Change;
+use crate::engine::ledger::Counts;
+use crate::pipeline::{Key, Pipeline, Plan, Record};
+
+/// One partition number of all eight supplier topics.
+pub struct FirstStage {
+    name: String,
+    partition: i32,
+    /// Of each supplier topic.
+    partitions: i32,
+    plan: Arc<Plan>,
+    feed: Arc<ReferenceFeed>,
+    outputs: Arc<Outputs>,
+    decoders: Decoders,
+    observer: Arc<dyn Observer>,
+    stop: Stop,
+    pipeline: Pipeline,
+    followed: Snapshot,
+    pending: i64,
+    /// Since the last settlement, counted here and by the pipeline.
+    taken: i64,
+}
+
+/// What all tasks of one service share.
+#[derive(Clone)]
+pub struct Common {
+    pub plan: Arc<Plan>,
+    pub feed: Arc<ReferenceFeed>,
+    pub outputs: Arc<Outputs>,
+    pub schemas: Arc<Schemas>,
+    pub observer: Arc<dyn Observer>,
+    pub stop: Stop,
+    pub partitions: i32,
+}
+
+impl FirstStage {
+    #[must_use]
+    pub fn new(common: &Common, partition: i32) -> Self {
+        let followed = common.feed.current();
+        Self {
+            name: partition.to_string(),
+            partition,
+            partitions: common.partitions,
+            plan: common.plan.clone(),
+            feed: common.feed.clone(),
+            outputs: common.outputs.clone(),
+            decoders: Decoders::new(common.schemas.clone()),
+            observer: common.observer.clone(),
+            stop: common.stop.clone(),
+            pipeline: Pipeline::new(common.plan.clone(), followed.reference.clone()),
+            followed,
+            pending: 0,
+            taken: 0,
+        }
+    }
+}
+
+impl Stage for FirstStage {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn topics(&self) -> Vec<&'static str> {
+        SupplierTopic::ALL.map(SupplierTopic::name).to_vec()
+    }
+
+    fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    fn outputs(&self) -> &Outputs {
+        &self.outputs
+    }
+
+    fn reset(&mut self, note: Option<&Note>) -> Result<(), LogError> {
+        self.followed = self.feed.current();
+        let reference = match note.and_then(|note| note.reference.as_ref()) {
+            // What the committed figures took for granted; what came since is followed afterwards.
+            Some(positions) => {
+                let reference = self.feed.as_of(positions, &self.stop)?;
+                if *self.followed.positions != **positions {
+                    self.followed.version = 0;
+                }
+                self.followed.positions = positions.as_slice().into();
+                reference
+            }
+            None => self.followed.reference.clone(),
+        };
+        self.followed.reference = reference.clone();
+        self.pipeline = Pipeline::new(self.plan.clone(), reference);
+        (self.pending, self.taken) = (0, 0);
+        if note.is_some() {
+            self.pipeline.start_loading();
+        }
+        Ok(())
+    }
+
+    fn restored(&mut self, note: &Note) {
+        self.pipeline.advance(note.now);
+        self.pipeline.finish_loading();
+        // Committed before; only what is pending still matters.
+        let summary = self.pipeline.settle_into(&mut |_| ());
+        drop(self.pipeline.take_dead_letters());
+        (self.pending, self.taken) = (pending(&summary.counts), 0);
+    }
+
+    fn take(&mut self, message: &Message<'_>) -> Result<(), Hindrance> {
+        let topic = SupplierTopic::ALL[message.topic];
+        let payload = self
+            .decoders
+            .payload(topic, message.value)
+            .map_err(|error| Hindrance::Wait(error.to_string()))?;
+        let key = message.key.unwrap_or_default();
+        self.pipeline.take(&Record {
+            topic,
+            partition: message.partition,
+            offset: message.offset,
+            key: Key::Routed {
+                key,
+                is_at_home: message.key.is_some()
+                    && partition_of(key, self.partitions) == message.partition,
+            },
+            payload,
+        });
+        self.taken += 1;
+        Ok(())
+    }
+
+    fn has_news(&self) -> bool {
+        self.feed.version() != self.followed.version
+    }
+
+    fn settle(&mut self, now: Timestamp, draft: &mut Draft) -> bool {
+        if self.has_news() {
+            self.followed = self.feed.current();
+            self.pipeline.follow(self.followed.reference.clone());
+        }
+        self.pipeline.advance(now);
+        let outputs = &self.outputs;
+        let summary = self.pipeline.settle_into(&mut |change| match change {
+            Change::Row(row) => draft.row(outputs, &row),
+            Change::Delta(delta) => draft.delta(outputs, &delta),
+        });
+        for letter in self.pipeline.take_dead_letters() {
+            draft.letter(outputs, &letter);
+        }
+        let taken = std::mem::take(&mut self.taken);
+        assert_eq!(
+            summary.counts.total(),
+            taken,
+            "task {}: every record read ends in exactly one disposition; nothing of this is committed",
+            self.name
+        );
+        self.pending += pending(&summary.counts);
+        draft.pending = self.pending;
+        draft.as_of = summary.as_of;
+        draft.counts = summary.counts;
+        taken > 0 || !draft.transaction.is_empty()
+    }
+
+    fn reference(&self) -> Option<Vec<Position>> {
+        Some(self.followed.positions.to_vec())
+    }
+
+    fn tell(&self) {
+        let task = self.pipeline.task();
+        let (slots, consultations) = task.entries();
+        self.observer.observe(&Observation::State {
+            worker: &self.name,
+            entries: slots + consultations,
+            bytes: task.bytes(),
+        });
+    }
+}
+
+fn pending(counts: &Counts) -> i64 {
+    SupplierTopic::ALL
+        .into_iter()
+        .map(|topic| counts.of(topic, Disposition::Pending))
+        .sum()
+}

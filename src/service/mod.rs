@@ -1,0 +1,317 @@
+//! The service above the log: which tasks are ours, their workers, and a stop that loses nothing.
+
+mod decoders;
+mod first;
+mod note;
+mod observe;
+mod outputs;
+mod reference;
+mod second;
+mod stop;
+mod topics;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::adapters::clock::{Clock, monotonic};
+use crate::adapters::log::{Change, Log, LogError, Membership, Remedy, Unit};
+use crate::adapters::registry::RegistryError;
+use crate::adapters::schemas::Schemas;
+use crate::config::Commit;
+use crate::pipeline::Plan;
+
+pub use note::Note;
+pub use observe::{Commit as CommitReport, Condition, Health, Observation, Observer, Unobserved};
+pub use outputs::{CHANGELOG, DEAD_LETTERS, DELTAS, LEDGER};
+pub use stop::Stop;
+pub use topics::{TASKS, TopicsError, check_topics, output_topics};
+
+use first::{Common, FirstStage};
+use outputs::Outputs;
+use reference::ReferenceFeed;
+use second::SecondStage;
+use worker::{Order, Orders, Surroundings, Worker};
+
+/// How long the workers have to commit what is open when the service stops. With leaving the group, a stop
+/// takes less than five seconds.
+const FINISHING: Duration = Duration::from_millis(3_500);
+/// How long a rebalance waits for them: less than the session that others would otherwise wait for.
+const RELEASING: Duration = Duration::from_secs(8);
+/// Of the second stage: it adds to the latency of the first, so it hardly waits.
+const ROLLUP_INTERVAL: Duration = Duration::from_millis(10);
+const POLL: Duration = Duration::from_millis(50);
+
+/// Everything that a service is made of.
+pub struct Service {
+    pub log: Arc<dyn Log>,
+    pub schemas: Arc<Schemas>,
+    pub plan: Arc<Plan>,
+    pub commit: Commit,
+    pub clock: Clock,
+    pub observer: Arc<dyn Observer>,
+    pub health: Arc<Health>,
+    pub stop: Stop,
+}
+
+/// Why a service could not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    #[error(transparent)]
+    Topics(#[from] TopicsError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error("task {task} ended unexpectedly: {why}")]
+    Task { task: String, why: String },
+    #[error(
+        "a transaction was not finished in time; it will be done again by the next owner of its task"
+    )]
+    Unfinished,
+}
+
+/// A task at work.
+struct Running {
+    name: String,
+    orders: Arc<Orders>,
+    thread: JoinHandle<Result<(), LogError>>,
+}
+
+impl Service {
+    /// Works until stopped.
+    ///
+    /// # Errors
+    /// When it cannot start, or something happens that a person must see to.
+    pub fn run(&self) -> Result<(), ServiceError> {
+        let partitions = check_topics(&*self.log, &self.plan.aggregates)?;
+        let outputs = Outputs::new(
+            self.plan.aggregates.clone(),
+            &self.schemas,
+            partitions.deltas,
+        )?;
+        let feed = Arc::new(ReferenceFeed::read(
+            self.log.clone(),
+            self.schemas.clone(),
+            self.observer.clone(),
+            &self.stop,
+        )?);
+        if self.stop.is_requested() {
+            return Ok(());
+        }
+        self.health.has_reference();
+        let common = Common {
+            plan: self.plan.clone(),
+            feed: feed.clone(),
+            outputs: Arc::new(outputs),
+            schemas: self.schemas.clone(),
+            observer: self.observer.clone(),
+            stop: self.stop.clone(),
+            partitions: partitions.tasks,
+        };
+        let stop = self.stop.clone();
+        thread::Builder::new()
+            .name("reference".to_owned())
+            .spawn(move || feed.follow(&stop))
+            .map_err(|error| unexpected("reference", &error))?;
+        let outcome = self.supervise(&common);
+        self.stop.request();
+        outcome
+    }
+
+    /// Joins the group, and again whenever a membership has ended.
+    fn supervise(&self, common: &Common) -> Result<(), ServiceError> {
+        let mut running = BTreeMap::new();
+        while !self.stop.is_requested() {
+            let mut membership = self.log.join(&[TASKS, DELTAS])?;
+            let outcome = self.serve(&mut *membership, common, &mut running);
+            let is_stopping = self.stop.is_requested()
+                || !matches!(&outcome, Err(ServiceError::Log(error)) if error.remedy == Remedy::Renew);
+            if is_stopping {
+                self.health.is_stopping();
+            }
+            self.health.is_member(false);
+            let order = if is_stopping {
+                Order::Finish
+            } else {
+                Order::Drop
+            };
+            let ended = end(&mut running, |_| true, order, FINISHING, || ());
+            if let Err(error) = membership.leave() {
+                tracing::warn!("{error}");
+            }
+            if is_stopping {
+                return outcome.and(ended);
+            }
+            tracing::warn!("joining the group again");
+        }
+        Ok(())
+    }
+
+    fn serve(
+        &self,
+        membership: &mut dyn Membership,
+        common: &Common,
+        running: &mut BTreeMap<Unit, Running>,
+    ) -> Result<(), ServiceError> {
+        while !self.stop.is_requested() {
+            match membership.poll(POLL)? {
+                None => {}
+                Some(Change::Assigned(units)) => {
+                    self.health.is_member(true);
+                    for unit in units {
+                        running.insert(unit, self.start(common, unit)?);
+                    }
+                    tracing::info!(tasks = names(running), "tasks assigned");
+                }
+                Some(Change::Revoked(units)) => {
+                    // An unfinished worker is fenced by the next owner; the group must not wait for it.
+                    let ended = end(
+                        running,
+                        |unit| units.contains(unit),
+                        Order::Finish,
+                        RELEASING,
+                        || (),
+                    );
+                    membership.release(&units)?;
+                    ended?;
+                    tracing::info!(tasks = names(running), "tasks given up");
+                }
+                Some(Change::Lost(units)) => {
+                    let ended = end(
+                        running,
+                        |unit| units.contains(unit),
+                        Order::Drop,
+                        RELEASING,
+                        || (),
+                    );
+                    membership.release(&units)?;
+                    ended?;
+                    tracing::warn!(tasks = names(running), "tasks lost");
+                }
+            }
+            let finished: Vec<Unit> = running
+                .iter()
+                .filter(|(_, task)| task.thread.is_finished())
+                .map(|(unit, _)| *unit)
+                .collect();
+            if !finished.is_empty() {
+                // A worker ends by itself only for something that a person must see to.
+                end(
+                    running,
+                    |unit| finished.contains(unit),
+                    Order::Drop,
+                    Duration::ZERO,
+                    || (),
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&self, common: &Common, unit: Unit) -> Result<Running, ServiceError> {
+        let orders = Arc::new(Orders::default());
+        let mut around = Surroundings {
+            log: self.log.clone(),
+            clock: self.clock,
+            commit: self.commit.clone(),
+            health: self.health.clone(),
+            observer: self.observer.clone(),
+        };
+        let (name, work): (String, Box<dyn FnOnce() -> Result<(), LogError> + Send>) =
+            if unit.topic == 0 {
+                let worker = Worker::new(
+                    FirstStage::new(common, unit.partition),
+                    around,
+                    orders.clone(),
+                );
+                (unit.partition.to_string(), Box::new(|| worker.run()))
+            } else {
+                around.commit.interval = around.commit.interval.min(ROLLUP_INTERVAL);
+                let stage = SecondStage::new(&common.outputs, unit.partition);
+                let worker = Worker::new(stage, around, orders.clone());
+                (
+                    format!("rollup-{}", unit.partition),
+                    Box::new(|| worker.run()),
+                )
+            };
+        let thread = thread::Builder::new()
+            .name(format!("task-{name}"))
+            .spawn(work)
+            .map_err(|error| unexpected(&name, &error))?;
+        Ok(Running {
+            name,
+            orders,
+            thread,
+        })
+    }
+}
+
+/// Orders workers to end and waits for them, `within` at most.
+fn end(
+    running: &mut BTreeMap<Unit, Running>,
+    which: impl Fn(&Unit) -> bool,
+    order: Order,
+    within: Duration,
+    meanwhile: impl Fn(),
+) -> Result<(), ServiceError> {
+    let units: Vec<Unit> = running.keys().filter(|unit| which(unit)).copied().collect();
+    for unit in &units {
+        running[unit].orders.give(order);
+    }
+    let began = monotonic();
+    while began.elapsed() < within && units.iter().any(|unit| !running[unit].thread.is_finished()) {
+        meanwhile();
+        thread::sleep(Duration::from_millis(2));
+    }
+    let mut outcome = Ok(());
+    for unit in units {
+        let Some(task) = running.remove(&unit) else {
+            continue;
+        };
+        let ended = if task.thread.is_finished() {
+            match task.thread.join() {
+                Ok(ended) => ended.map_err(ServiceError::from),
+                Err(panic) => Err(panicked(task.name, &*panic)),
+            }
+        } else {
+            // It must not go on once it notices; the transaction it is in is fenced or aborted.
+            task.orders.give(Order::Drop);
+            if order == Order::Finish {
+                Err(ServiceError::Unfinished)
+            } else {
+                Ok(())
+            }
+        };
+        if outcome.is_ok() {
+            outcome = ended;
+        }
+    }
+    outcome
+}
+
+fn names(running: &BTreeMap<Unit, Running>) -> String {
+    running
+        .values()
+        .map(|task| task.name.as_str())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn unexpected(task: &str, error: &std::io::Error) -> ServiceError {
+    ServiceError::Task {
+        task: task.to_owned(),
+        why: error.to_string(),
+    }
+}
+
+fn panicked(task: String, panic: &(dyn std::any::Any + Send)) -> ServiceError {
+    let why = panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|why| (*why).to_owned()))
+        .unwrap_or_else(|| "a panic".to_owned());
+    ServiceError::Task { task, why }
+}

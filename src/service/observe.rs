@@ -1,0 +1,180 @@
+//! What the service lets others see of it: its health, and what each commit did.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::domain::time::Timestamp;
+use crate::engine::ledger::Counts;
+
+/// One thing that happened, told to whoever keeps metrics.
+#[derive(Debug)]
+pub enum Observation<'a> {
+    /// A transaction is committed.
+    Committed(Commit<'a>),
+    /// Records of a topic that a worker has not read yet.
+    Backlog {
+        worker: &'a str,
+        topic: &'a str,
+        records: i64,
+    },
+    /// What a first-stage worker holds, each time it says.
+    State {
+        worker: &'a str,
+        entries: usize,
+        bytes: usize,
+    },
+    /// A worker has ended, here or for good: what it held is no longer ours to tell.
+    Ended { worker: &'a str },
+    /// A reference record was read; `false`: it could not be.
+    Reference { topic: &'a str, is_readable: bool },
+}
+
+/// What one committed transaction did.
+#[derive(Debug)]
+pub struct Commit<'a> {
+    /// The task by its number, or `rollup-<n>`.
+    pub worker: &'a str,
+    /// Read in it, by topic and disposition; of the first stage.
+    pub counts: &'a Counts,
+    /// Records that went to each output topic.
+    pub written: &'a BTreeMap<String, i64>,
+    /// From the begin to the acknowledgement of the commit.
+    pub took: Duration,
+    /// When the oldest record in it was produced, milliseconds since 1970-01-01T00:00:00Z.
+    pub oldest: Option<i64>,
+    /// The greatest time of extraction that went in.
+    pub as_of: Timestamp,
+    /// Records pending after it.
+    pub pending: i64,
+}
+
+/// Keeps metrics. Called from the workers' threads, so it must be quick.
+pub trait Observer: Send + Sync {
+    fn observe(&self, observation: &Observation<'_>);
+}
+
+/// For those who need no metrics.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn observe(&self, _: &Observation<'_>) {}
+}
+
+/// How a worker is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// Reading back what it had committed.
+    Restoring,
+    Running,
+    /// Takes no records until this has passed.
+    Waiting(String),
+}
+
+/// Whether the service is ready, and why not.
+#[derive(Debug, Default)]
+pub struct Health(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    has_reference: bool,
+    is_member: bool,
+    is_stopping: bool,
+    workers: BTreeMap<String, Condition>,
+}
+
+impl Health {
+    /// Why the service is not ready; nothing when it is.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<String> {
+        let state = self.state();
+        let general = [
+            (state.is_stopping, "stopping"),
+            (!state.has_reference, "the reference topics are being read"),
+            (!state.is_member, "not a member of the group yet"),
+        ];
+        let general = general
+            .into_iter()
+            .filter(|(holds, _)| *holds)
+            .map(|(_, why)| why.to_owned());
+        let workers = state
+            .workers
+            .iter()
+            .filter_map(|(name, condition)| match condition {
+                Condition::Running => None,
+                Condition::Restoring => Some(format!("task {name} is being restored")),
+                Condition::Waiting(why) => Some(format!("task {name} waits: {why}")),
+            });
+        general.chain(workers).collect()
+    }
+
+    /// Workers and how they are.
+    #[must_use]
+    pub fn workers(&self) -> BTreeMap<String, Condition> {
+        self.state().workers.clone()
+    }
+
+    pub(super) fn has_reference(&self) {
+        self.state().has_reference = true;
+    }
+
+    pub(super) fn is_member(&self, is_member: bool) {
+        self.state().is_member = is_member;
+    }
+
+    pub(super) fn is_stopping(&self) {
+        self.state().is_stopping = true;
+    }
+
+    /// Notes a worker's condition, and logs it when it has changed.
+    pub(super) fn worker(&self, name: &str, condition: Condition) {
+        let before = self
+            .state()
+            .workers
+            .insert(name.to_owned(), condition.clone());
+        if before.as_ref() == Some(&condition) {
+            return;
+        }
+        match condition {
+            Condition::Restoring => tracing::info!(task = name, "restoring"),
+            Condition::Running => tracing::info!(task = name, "running"),
+            Condition::Waiting(why) => tracing::warn!(task = name, "waiting: {why}"),
+        }
+    }
+
+    pub(super) fn ended(&self, name: &str) {
+        self.state().workers.remove(name);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_service_is_ready_when_nothing_is_left_to_wait_for() {
+        let health = Health::default();
+        assert_eq!(
+            health.reasons(),
+            [
+                "the reference topics are being read",
+                "not a member of the group yet"
+            ]
+        );
+        health.has_reference();
+        health.is_member(true);
+        health.worker("3", Condition::Restoring);
+        assert_eq!(health.reasons(), ["task 3 is being restored"]);
+        health.worker("3", Condition::Waiting("registry away".to_owned()));
+        assert_eq!(health.reasons(), ["task 3 waits: registry away"]);
+        health.worker("3", Condition::Running);
+        assert_eq!(health.reasons(), Vec::<String>::new());
+        health.is_stopping();
+        assert_eq!(health.reasons(), ["stopping"]);
+    }
+}

@@ -1,0 +1,107 @@
+//! The second stage: the tasks' deltas, up to every level above the practice.
+
+use std::sync::Arc;
+
+use super::note::Note;
+use super::outputs::{DELTAS, Draft, Outputs};
+use super::worker::{Hindrance, Stage};
+use crate::adapters::effects;
+use crate::adapters::log::{LogError, Message, Position, Remedy};
+use crate::domain::time::Timestamp;
+use crate::engine::rollup::Rollup;
+use crate::wire::datum::Datum;
+use crate::wire::framing::unframe;
+use crate::wire::output::Delta;
+
+/// One partition of `gpad.deltas`: the aggregates that go there.
+pub struct SecondStage {
+    name: String,
+    partition: i32,
+    outputs: Arc<Outputs>,
+    rollup: Rollup,
+    as_of: Timestamp,
+    taken: u64,
+}
+
+impl SecondStage {
+    #[must_use]
+    pub fn new(outputs: &Arc<Outputs>, partition: i32) -> Self {
+        Self {
+            name: format!("rollup-{partition}"),
+            partition,
+            outputs: outputs.clone(),
+            rollup: Rollup::new(outputs.plan.clone()),
+            as_of: Timestamp(0),
+            taken: 0,
+        }
+    }
+}
+
+impl Stage for SecondStage {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn topics(&self) -> Vec<&'static str> {
+        vec![DELTAS]
+    }
+
+    fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    fn outputs(&self) -> &Outputs {
+        &self.outputs
+    }
+
+    fn reset(&mut self, _: Option<&Note>) -> Result<(), LogError> {
+        self.rollup = Rollup::new(self.outputs.plan.clone());
+        (self.as_of, self.taken) = (Timestamp(0), 0);
+        Ok(())
+    }
+
+    fn restored(&mut self, _: &Note) {
+        self.rollup.settle(&mut |_| ());
+        self.taken = 0;
+    }
+
+    fn take(&mut self, message: &Message<'_>) -> Result<(), Hindrance> {
+        let wrong = |why: String| {
+            let doing = format!(
+                "reading {DELTAS}/{} at {}",
+                message.partition, message.offset
+            );
+            Hindrance::Fatal(LogError::new(Remedy::Stop, doing, why))
+        };
+        let (_, datum) = unframe(message.value).map_err(|error| wrong(error.to_string()))?;
+        let delta = Delta::from_bytes(datum).map_err(|error| wrong(error.to_string()))?;
+        let delta = effects::delta_from(&delta, &self.outputs.plan).ok_or_else(|| {
+            wrong(format!(
+                "a delta of `{}` as this configuration does not declare it; give a changed configuration a new kafka.group and a new {DELTAS}",
+                delta.aggregate
+            ))
+        })?;
+        self.as_of = self.as_of.max(delta.as_of);
+        self.rollup.apply(&delta);
+        self.taken += 1;
+        Ok(())
+    }
+
+    fn has_news(&self) -> bool {
+        false
+    }
+
+    fn settle(&mut self, _: Timestamp, draft: &mut Draft) -> bool {
+        let outputs = &self.outputs;
+        self.rollup.settle(&mut |row| draft.row(outputs, &row));
+        draft.as_of = self.as_of;
+        draft.pending = 0;
+        std::mem::take(&mut self.taken) > 0 || !draft.transaction.is_empty()
+    }
+
+    fn reference(&self) -> Option<Vec<Position>> {
+        None
+    }
+
+    fn tell(&self) {}
+}

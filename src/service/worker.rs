@@ -1,0 +1,591 @@
+//! One task's loop: read, settle, commit; after any doubt, back to what is committed.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use super::note::Note;
+use super::observe::{Commit, Condition, Health, Observation, Observer};
+use super::outputs::{Draft, Link, Outputs};
+use crate::adapters::clock::{Clock, monotonic};
+use crate::adapters::log::{Log, LogError, Message, Output, Position, Reader, Remedy, Span};
+use crate::config;
+use crate::domain::time::Timestamp;
+use crate::wire::output::Positions;
+
+/// How often a worker looks up: at orders, at the time, at news.
+const TICK: Duration = Duration::from_millis(100);
+/// How often figures that follow the time alone are looked at.
+const HAND: Duration = Duration::from_secs(1);
+/// Longer than two heartbeats: by then a member knows whether it has lost what it was fenced from.
+const AFTER_FENCING: Duration = Duration::from_secs(2);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What a worker works on.
+pub trait Stage: Send {
+    /// Also the second half of the transactional id.
+    fn name(&self) -> &str;
+    fn topics(&self) -> Vec<&'static str>;
+    fn partition(&self) -> i32;
+    fn outputs(&self) -> &Outputs;
+    /// Forgets everything. With a note, what is taken next is what was committed up to it.
+    ///
+    /// # Errors
+    /// When what the note refers to cannot be read.
+    fn reset(&mut self, note: Option<&Note>) -> Result<(), LogError>;
+    /// What was taken since is what was committed: it must not go out again.
+    fn restored(&mut self, note: &Note);
+    /// Takes in one record.
+    ///
+    /// # Errors
+    /// When it was not taken in.
+    fn take(&mut self, message: &Message<'_>) -> Result<(), Hindrance>;
+    /// Whether there is something to settle though nothing was read.
+    fn has_news(&self) -> bool;
+    /// Puts what has changed into the draft; whether there is anything to commit.
+    fn settle(&mut self, now: Timestamp, draft: &mut Draft) -> bool;
+    /// The reference data that the figures settled last are of.
+    fn reference(&self) -> Option<Vec<Position>>;
+    /// Tells the observer how large it is.
+    fn tell(&self);
+}
+
+/// Why a record was not taken in.
+pub enum Hindrance {
+    /// It can be later.
+    Wait(String),
+    Fatal(LogError),
+}
+
+/// What the supervisor wants of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Order {
+    Work = 0,
+    /// Commit what is open, and end.
+    Finish = 1,
+    /// End as you stand: another may hold the task.
+    Drop = 2,
+}
+
+/// An order as it stands, shared with the worker.
+#[derive(Debug, Default)]
+pub struct Orders(AtomicU8);
+
+impl Orders {
+    pub fn give(&self, order: Order) {
+        self.0.fetch_max(order as u8, Ordering::Release);
+    }
+
+    fn get(&self) -> Order {
+        match self.0.load(Ordering::Acquire) {
+            0 => Order::Work,
+            1 => Order::Finish,
+            _ => Order::Drop,
+        }
+    }
+}
+
+/// What every worker of a service is given.
+#[derive(Clone)]
+pub struct Surroundings {
+    pub log: Arc<dyn Log>,
+    pub clock: Clock,
+    pub commit: config::Commit,
+    pub health: Arc<Health>,
+    pub observer: Arc<dyn Observer>,
+}
+
+/// A record that could not be taken in yet: it was borrowed, and is kept here meanwhile.
+struct Held {
+    topic: usize,
+    partition: i32,
+    offset: i64,
+    timestamp: Option<i64>,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+}
+
+pub struct Worker<S> {
+    stage: S,
+    around: Surroundings,
+    orders: Arc<Orders>,
+    topics: Vec<&'static str>,
+    /// Next to read, by topic.
+    positions: Vec<i64>,
+    /// The same, as of the last commit.
+    committed: Vec<i64>,
+    /// What the state in memory is the outcome of: the text of the note committed last (`None` before the first
+    /// commit). Outer `None`: there is no state.
+    state_of: Option<Option<String>>,
+    chain: Option<Note>,
+    epoch: i64,
+    draft: Draft,
+    /// The draft was to be committed, and may or may not have been.
+    in_doubt: Option<Note>,
+    open: Open,
+    held: Option<Held>,
+    looked_at: Instant,
+}
+
+/// What was taken in since the last commit.
+#[derive(Default)]
+struct Open {
+    since: Option<Instant>,
+    records: usize,
+    oldest: Option<i64>,
+}
+
+impl<S: Stage> Worker<S> {
+    pub fn new(stage: S, around: Surroundings, orders: Arc<Orders>) -> Self {
+        let topics = stage.topics();
+        Self {
+            positions: vec![0; topics.len()],
+            committed: vec![0; topics.len()],
+            stage,
+            around,
+            orders,
+            topics,
+            state_of: None,
+            chain: None,
+            epoch: 0,
+            draft: Draft::default(),
+            in_doubt: None,
+            open: Open::default(),
+            held: None,
+            looked_at: monotonic(),
+        }
+    }
+
+    /// Works until ordered to end.
+    ///
+    /// # Errors
+    /// Only what a person must see to; everything else is waited out.
+    pub fn run(mut self) -> Result<(), LogError> {
+        let mut pause = FIRST_PAUSE;
+        let outcome = loop {
+            let began = monotonic();
+            let error = match self.live() {
+                Ok(()) => break Ok(()),
+                Err(error) => error,
+            };
+            if self.orders.get() != Order::Work {
+                tracing::info!(
+                    task = self.stage.name(),
+                    "ending though not all is committed: {error}"
+                );
+                break Ok(());
+            }
+            self.waits(error.to_string());
+            pause = match error.remedy {
+                Remedy::Stop => break Err(error),
+                Remedy::Fenced => AFTER_FENCING,
+                Remedy::Retry | Remedy::Renew if began.elapsed() > LONGEST_PAUSE => FIRST_PAUSE,
+                Remedy::Retry | Remedy::Renew => (pause * 2).min(LONGEST_PAUSE),
+            };
+            let until = monotonic() + pause;
+            while self.orders.get() == Order::Work && monotonic() < until {
+                std::thread::sleep(TICK.min(pause));
+            }
+            if self.orders.get() != Order::Work {
+                break Ok(());
+            }
+        };
+        self.around.health.ended(self.stage.name());
+        self.around.observer.observe(&Observation::Ended {
+            worker: self.stage.name(),
+        });
+        outcome
+    }
+
+    /// From a new output to its end: an order, or doubt.
+    fn live(&mut self) -> Result<(), LogError> {
+        // Fence first, then read: nobody can commit behind what is read here.
+        let mut output = self.around.log.output(self.stage.name())?;
+        self.catch_up(&mut *output)?;
+        if self.orders.get() != Order::Work {
+            return Ok(());
+        }
+        let mut reader = self.reader(&self.positions)?;
+        self.around
+            .health
+            .worker(self.stage.name(), Condition::Running);
+        loop {
+            match self.orders.get() {
+                Order::Work => {}
+                Order::Finish => return self.commit(&mut *output),
+                Order::Drop => return Ok(()),
+            }
+            self.read(&mut *reader)?;
+            if self.is_due() {
+                self.commit(&mut *output)?;
+                self.tell(&*reader);
+            }
+        }
+    }
+
+    /// Makes the state in memory that of the last committed transaction, with as little work as that takes.
+    fn catch_up(&mut self, output: &mut dyn Output) -> Result<(), LogError> {
+        let partitions: Vec<(&str, i32)> = self
+            .topics
+            .iter()
+            .map(|&topic| (topic, self.stage.partition()))
+            .collect();
+        let committed = output.committed(&partitions)?;
+        if let Some(note) = self.in_doubt.take() {
+            if committed.note.as_deref() == Some(&self.draft.transaction.note) {
+                tracing::info!(
+                    task = self.stage.name(),
+                    "the transaction in doubt was committed"
+                );
+                self.adopt(note, Duration::ZERO);
+                return Ok(());
+            }
+            if self.state_of.as_ref() == Some(&committed.note) {
+                tracing::info!(
+                    task = self.stage.name(),
+                    "the transaction in doubt was not committed: writing it again"
+                );
+                self.in_doubt = Some(note.clone());
+                let began = monotonic();
+                output.commit(&self.draft.transaction)?;
+                self.in_doubt = None;
+                self.adopt(note, began.elapsed());
+                return Ok(());
+            }
+        } else if self.state_of.as_ref() == Some(&committed.note) {
+            return Ok(());
+        }
+        self.rebuild(&committed.positions, committed.note)
+    }
+
+    /// Reads back everything up to the committed positions.
+    fn rebuild(&mut self, positions: &[Position], text: Option<String>) -> Result<(), LogError> {
+        let name = self.stage.name().to_owned();
+        let stop = |why: &str| {
+            LogError::new(
+                Remedy::Stop,
+                format!("restoring task {name}"),
+                why.to_owned(),
+            )
+        };
+        let note =
+            match &text {
+                Some(text) => Some(Note::read(text).ok_or_else(|| {
+                    stop("the group's positions were committed by another program")
+                })?),
+                None if positions.is_empty() => None,
+                None => {
+                    return Err(stop(
+                        "the group's positions were set by hand: use a new kafka.group",
+                    ));
+                }
+            };
+        self.state_of = None;
+        (self.open, self.held) = (Open::default(), None);
+        self.positions.fill(0);
+        self.epoch = note.as_ref().map_or(0, |note| note.epoch + 1);
+        self.around.health.worker(&name, Condition::Restoring);
+        self.stage.reset(note.as_ref())?;
+        let targets: Vec<i64> = (self.topics.iter())
+            .map(|topic| {
+                positions
+                    .iter()
+                    .find(|at| at.topic == **topic)
+                    .map_or(0, |at| at.next)
+            })
+            .collect();
+        if let Some(note) = &note {
+            if !self.read_back(&targets)? {
+                return Ok(());
+            }
+            self.stage.restored(note);
+        }
+        self.positions.clone_from(&targets);
+        self.committed = targets;
+        self.chain = note;
+        self.state_of = Some(text);
+        Ok(())
+    }
+
+    /// Takes in all records before `targets`; `false` if ordered to end meanwhile.
+    fn read_back(&mut self, targets: &[i64]) -> Result<bool, LogError> {
+        let partition = self.stage.partition();
+        for (topic, target) in self
+            .topics
+            .iter()
+            .zip(targets)
+            .filter(|(_, target)| **target > 0)
+        {
+            let first = self.around.log.ends(topic, partition)?.first;
+            if first > 0 {
+                let why = format!(
+                    "{topic}/{partition} begins at {first} now, and {target} records are needed"
+                );
+                return Err(LogError::new(
+                    Remedy::Stop,
+                    format!("restoring task {}", self.stage.name()),
+                    why,
+                ));
+            }
+        }
+        for (at, (topic, target)) in self.topics.iter().zip(targets).enumerate() {
+            if *target == 0 {
+                continue;
+            }
+            let span = Span {
+                partition,
+                from: 0,
+                until: Some(*target),
+            };
+            let (stage, orders, health) = (&mut self.stage, &self.orders, &self.around.health);
+            let mut fatal = None;
+            self.around.log.scan(topic, &[span], &mut |message| {
+                let Some(message) = message else {
+                    return flow(orders.get() == Order::Work);
+                };
+                let message = Message {
+                    topic: at,
+                    ..message
+                };
+                loop {
+                    match stage.take(&message) {
+                        Ok(()) => return flow(orders.get() == Order::Work),
+                        Err(Hindrance::Fatal(error)) => {
+                            fatal = Some(error);
+                            return ControlFlow::Break(());
+                        }
+                        Err(Hindrance::Wait(why)) => {
+                            health.worker(stage.name(), Condition::Waiting(why));
+                            std::thread::sleep(TICK * 5);
+                            if orders.get() != Order::Work {
+                                return ControlFlow::Break(());
+                            }
+                        }
+                    }
+                }
+            })?;
+            if let Some(error) = fatal {
+                return Err(error);
+            }
+            if self.orders.get() != Order::Work {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn reader(&self, positions: &[i64]) -> Result<Box<dyn Reader>, LogError> {
+        let positions = self.at(positions);
+        self.around.log.reader(&self.topics, &positions)
+    }
+
+    fn at(&self, positions: &[i64]) -> Vec<Position> {
+        let partition = self.stage.partition();
+        (self.topics.iter().zip(positions))
+            .map(|(topic, next)| Position {
+                topic: (*topic).to_owned(),
+                partition,
+                next: *next,
+            })
+            .collect()
+    }
+
+    fn read(&mut self, reader: &mut dyn Reader) -> Result<(), LogError> {
+        if let Some(held) = self.held.take() {
+            let message = Message {
+                topic: held.topic,
+                partition: held.partition,
+                offset: held.offset,
+                timestamp: held.timestamp,
+                key: held.key.as_deref(),
+                value: held.value.as_deref(),
+            };
+            match self.stage.take(&message) {
+                Ok(()) => {
+                    self.around
+                        .health
+                        .worker(self.stage.name(), Condition::Running);
+                    self.taken(held.topic, held.offset, held.timestamp);
+                }
+                Err(Hindrance::Fatal(error)) => return Err(error),
+                Err(Hindrance::Wait(why)) => {
+                    self.waits(why);
+                    self.held = Some(held);
+                    std::thread::sleep(TICK);
+                }
+            }
+            return Ok(());
+        }
+        let room = self.around.commit.records.saturating_sub(self.open.records);
+        let wait = match self.open.since {
+            Some(since) => self
+                .around
+                .commit
+                .interval
+                .saturating_sub(since.elapsed())
+                .min(TICK),
+            None => TICK,
+        };
+        let mut fatal = None;
+        let outcome = reader.read(room, wait, &mut |message| match self.stage.take(&message) {
+            Ok(()) => {
+                self.taken(message.topic, message.offset, message.timestamp);
+                ControlFlow::Continue(())
+            }
+            Err(Hindrance::Wait(why)) => {
+                self.waits(why);
+                self.held = Some(Held {
+                    topic: message.topic,
+                    partition: message.partition,
+                    offset: message.offset,
+                    timestamp: message.timestamp,
+                    key: message.key.map(<[u8]>::to_vec),
+                    value: message.value.map(<[u8]>::to_vec),
+                });
+                ControlFlow::Break(())
+            }
+            Err(Hindrance::Fatal(error)) => {
+                fatal = Some(error);
+                ControlFlow::Break(())
+            }
+        });
+        match (fatal, outcome) {
+            (Some(error), _) => Err(error),
+            (None, Err(error)) if error.remedy == Remedy::Retry => {
+                tracing::info!(task = self.stage.name(), "{error}");
+                Ok(())
+            }
+            (None, outcome) => outcome.map(|_| ()),
+        }
+    }
+
+    fn taken(&mut self, topic: usize, offset: i64, timestamp: Option<i64>) {
+        self.positions[topic] = offset + 1;
+        if self.open.since.is_none() {
+            self.open.since = Some(monotonic());
+        }
+        self.open.records += 1;
+        if let Some(at) = timestamp {
+            self.open.oldest = Some(self.open.oldest.map_or(at, |oldest| oldest.min(at)));
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        let commit = &self.around.commit;
+        match self.open.since {
+            Some(since) => {
+                since.elapsed() >= commit.interval || self.open.records >= commit.records
+            }
+            None => self.stage.has_news() || self.looked_at.elapsed() >= HAND,
+        }
+    }
+
+    fn commit(&mut self, output: &mut dyn Output) -> Result<(), LogError> {
+        let now = self.around.clock.now();
+        self.looked_at = monotonic();
+        self.draft.clear();
+        if !self.stage.settle(now, &mut self.draft) {
+            return Ok(());
+        }
+        let note = self.seal(now);
+        // From here on the state is ahead of what is committed by exactly this draft, which is kept.
+        self.in_doubt = Some(note.clone());
+        let began = monotonic();
+        output.commit(&self.draft.transaction)?;
+        self.in_doubt = None;
+        self.adopt(note, began.elapsed());
+        Ok(())
+    }
+
+    /// Completes the draft: manifest, positions, note.
+    fn seal(&mut self, now: Timestamp) -> Note {
+        let partition = self.stage.partition();
+        let read = (self
+            .topics
+            .iter()
+            .zip(self.committed.iter().zip(&self.positions)))
+        .filter(|(_, (from, to))| from != to)
+        .map(|(topic, (from, to))| Positions {
+            topic: (*topic).to_owned(),
+            partition,
+            from: *from,
+            to: *to,
+        })
+        .collect();
+        let sequence = self.chain.as_ref().map_or(0, |note| note.sequence + 1);
+        let link = Link {
+            task: self.stage.name(),
+            epoch: self.epoch,
+            sequence,
+            previous_hash: self
+                .chain
+                .as_ref()
+                .map_or_else(Vec::new, |note| note.hash.clone()),
+            positions: read,
+        };
+        let hash = self.draft.manifest(self.stage.outputs(), link);
+        let reference = self.stage.reference();
+        let note = Note {
+            epoch: self.epoch,
+            sequence,
+            hash,
+            now,
+            reference,
+        };
+        self.draft.transaction.note = note.write();
+        // All of them every time: the group forgets positions of topics that nobody is subscribed to when they
+        // have not been committed for a week, and a supplier may well be silent for longer.
+        self.draft.transaction.positions = self.at(&self.positions);
+        note
+    }
+
+    /// The draft is committed.
+    fn adopt(&mut self, note: Note, took: Duration) {
+        self.state_of = Some(Some(self.draft.transaction.note.clone()));
+        self.chain = Some(note);
+        self.committed.clone_from(&self.positions);
+        let open = std::mem::take(&mut self.open);
+        self.around
+            .observer
+            .observe(&Observation::Committed(Commit {
+                worker: self.stage.name(),
+                counts: &self.draft.counts,
+                written: &self.draft.written,
+                took,
+                oldest: open.oldest,
+                as_of: self.draft.as_of,
+                pending: self.draft.pending,
+            }));
+    }
+
+    fn tell(&self, reader: &dyn Reader) {
+        for (topic, backlog) in self.topics.iter().zip(reader.backlog()) {
+            if let Some(records) = backlog {
+                let worker = self.stage.name();
+                self.around.observer.observe(&Observation::Backlog {
+                    worker,
+                    topic,
+                    records,
+                });
+            }
+        }
+        self.stage.tell();
+    }
+
+    fn waits(&self, why: String) {
+        self.around
+            .health
+            .worker(self.stage.name(), Condition::Waiting(why));
+    }
+}
+
+fn flow(go_on: bool) -> ControlFlow<()> {
+    if go_on {
+        ControlFlow::Continue(())
+    } else {
+        ControlFlow::Break(())
+    }
+}
