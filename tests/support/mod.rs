@@ -1,6 +1,9 @@
 //! Real components for tests: a Kafka broker and a schema registry, each gone with its handle.
 #![allow(dead_code, reason = "every test binary uses its own part")]
 
+pub mod feed;
+pub mod instance;
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
