@@ -138,3 +138,107 @@ impl Quotas {
         (up_to(ends[position]) - up_to(start)) as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::vocabulary::{HcpType, PublishedStatus, WaitingBand};
+    use crate::simulate::chance::Chance;
+
+    fn cells(chance: &mut Chance) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for mode in Mode::ALL.iter().copied() {
+            for wait in WaitingBand::ALL.iter().copied() {
+                let most = 1 << chance.between(1, 20);
+                cells.push(Cell {
+                    place: 0,
+                    kind: Kind {
+                        status: PublishedStatus::Attended,
+                        hcp: HcpType::Gp,
+                        mode,
+                        wait,
+                    },
+                    count: u64::from(1 + chance.below(most)),
+                });
+            }
+        }
+        cells
+    }
+
+    #[test]
+    fn shares_add_up_to_their_cell_and_inps_has_only_what_has_no_mode() {
+        let mut chance = Chance::of(9, "quotas");
+        for round in 0..200 {
+            let suppliers = [
+                Supplier::Emis,
+                Supplier::Tpp,
+                Supplier::Inps,
+                Supplier::Microtest,
+                Supplier::Emis,
+            ];
+            let feeds: Vec<Feed> = suppliers
+                .into_iter()
+                .enumerate()
+                .map(|(practice, supplier)| Feed {
+                    practice,
+                    supplier,
+                    weight: u64::from(1 + chance.below(500_000)),
+                })
+                .collect();
+            let cells = cells(&mut chance);
+            let quotas = Quotas::new(&feeds, &cells, round);
+            let mut by_feed = vec![0; feeds.len()];
+            for cell in &cells {
+                let shares: Vec<u64> = (0..feeds.len())
+                    .map(|feed| quotas.share(cell, feed))
+                    .collect();
+                assert_eq!(
+                    shares.iter().sum::<u64>(),
+                    cell.count,
+                    "{cell:?} {shares:?}"
+                );
+                if cell.kind.mode != Mode::Unknown {
+                    assert_eq!(shares[2], 0, "{cell:?}");
+                }
+                for (sum, share) in by_feed.iter_mut().zip(shares) {
+                    *sum += share;
+                }
+            }
+            assert!(by_feed[2] >= 1 && by_feed[3] >= 1, "{by_feed:?}");
+        }
+    }
+
+    #[test]
+    fn shares_follow_the_list_sizes() {
+        let feed = |practice, supplier, weight| Feed {
+            practice,
+            supplier,
+            weight,
+        };
+        let feeds = [
+            feed(0, Supplier::Emis, 60_000),
+            feed(1, Supplier::Tpp, 30_000),
+            feed(2, Supplier::Inps, 10_000),
+        ];
+        let cell = |mode, count| Cell {
+            place: 0,
+            kind: Kind {
+                status: PublishedStatus::Attended,
+                hcp: HcpType::Gp,
+                mode,
+                wait: WaitingBand::SameDay,
+            },
+            count,
+        };
+        let cells = [cell(Mode::FaceToFace, 9_000), cell(Mode::Unknown, 3_000)];
+        let quotas = Quotas::new(&feeds, &cells, 1);
+        let shares = |cell: &Cell| [0, 1, 2].map(|feed| quotas.share(cell, feed));
+        let near = |found: [u64; 3], expected: [u64; 3]| {
+            let apart = found.iter().zip(expected).map(|(a, b)| a.abs_diff(b)).max();
+            assert!(apart <= Some(1), "{found:?}, not {expected:?}");
+        };
+        near(shares(&cells[0]), [6_000, 3_000, 0]);
+        // A tenth of all 12,000 would be 1,200, which six tenths of 3,000 allow.
+        near(shares(&cells[1]), [1_200, 600, 1_200]);
+    }
+}
