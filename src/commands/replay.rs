@@ -22,7 +22,7 @@ use crate::engine::rollup::Rollup;
 use crate::pipeline::{Key, Payload, Pipeline, Plan, Record};
 use crate::publication::{PrintedNames, Publication};
 use crate::stages::refer::Refer;
-use crate::wire::avro::Decoder;
+use crate::wire::avro::{Decoder, Stepper};
 use crate::wire::container::{ContainerReader, ContainerWriter, Packing};
 use crate::wire::datum::Datum;
 use crate::wire::output::{AggregateRow, DeadLetter};
@@ -194,7 +194,9 @@ fn read_topic(
     progress: &Progress,
 ) -> anyhow::Result<()> {
     let mut file = ContainerReader::open(path)?;
-    let decoder = Decoder::compile(file.writer_schema(), super::reader_schema(topic))
+    let writer = file.writer_schema();
+    let reading = Decoder::compile(writer, super::reader_schema(topic))
+        .and_then(|decoder| Ok((decoder, Stepper::compile(writer)?)))
         .map_err(|error| {
             tracing::warn!(file = %path.display(), %error, "the file's schema cannot be read as this topic's: its records are undecodable");
             error.to_string()
@@ -204,7 +206,7 @@ fn read_topic(
     let mut before = 0;
     while let Some(header) = file.next_block(&mut block)? {
         let count = i64::try_from(header.count).context("a block's count is beyond any file")?;
-        take_block(pipeline, topic, &decoder, &block, (offset, count));
+        take_block(pipeline, topic, &reading, &block, (offset, count));
         offset += count;
         letters.take(pipeline)?;
         progress.advance(file.position() - before);
@@ -213,20 +215,20 @@ fn read_topic(
     Ok(())
 }
 
-/// Records of a block have no lengths: behind one that cannot be decoded none can be found, so the
-/// rest of the block is undecodable with it.
+/// Takes the records of one block. One that cannot be decoded is stepped over by its writer's schema; where
+/// not even that is possible no further record can be found, and the rest is undecodable with it.
 fn take_block(
     pipeline: &mut Pipeline,
     topic: SupplierTopic,
-    decoder: &Result<Decoder, String>,
+    reading: &Result<(Decoder, Stepper), String>,
     block: &[u8],
     (offset, count): (i64, i64),
 ) {
     let mut front = block;
-    let mut lost: Option<String> = decoder.as_ref().err().cloned();
+    let mut lost: Option<String> = reading.as_ref().err().cloned();
     for at in 0..count {
-        let payload = match (decoder, &lost) {
-            (Ok(decoder), None) => Payload::Front { decoder, front },
+        let payload = match (reading, &lost) {
+            (Ok((decoder, _)), None) => Payload::Front { decoder, front },
             (_, Some(detail)) | (Err(detail), None) => Payload::Unreadable { raw: &[], detail },
         };
         let taken = pipeline.take(&Record {
@@ -236,12 +238,15 @@ fn take_block(
             key: Key::Absent,
             payload,
         });
-        match taken.bytes {
-            Some(bytes) => front = &front[bytes..],
-            None if lost.is_none() => {
-                lost = Some(format!("record {} of its block cannot be decoded", at + 1));
-            }
-            None => {}
+        let stepped = match (taken.bytes, reading) {
+            (Some(bytes), _) => Some(bytes),
+            (None, Ok((_, stepper))) => stepper.step(front).ok(),
+            (None, Err(_)) => None,
+        };
+        if let Some(bytes) = stepped {
+            front = &front[bytes..];
+        } else {
+            lost.get_or_insert_with(|| format!("the block has no end of record {}", offset + at));
         }
     }
 }

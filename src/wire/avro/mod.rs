@@ -7,10 +7,12 @@ pub mod encode;
 mod laws;
 mod resolve;
 mod skip;
+mod step;
 
 pub use cursor::{Cursor, Fault};
 pub use decode::{DecodeError, Decoded, Decoder, MAX_FIELDS};
 pub use resolve::{ResolutionError, ResolutionFault};
+pub use step::Stepper;
 
 /// One decoded field of a supplier record, text borrowed from the bytes it came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
