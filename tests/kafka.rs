@@ -1,4 +1,9 @@
 //! The service on a real Kafka.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test's helpers fail as its body does, and wait by the clock"
+)]
 
 mod support;
 
@@ -17,6 +22,7 @@ fn stderr(output: &std::process::Output) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn records_come_out_as_rows_once_through_the_registry_across_a_restart() {
     let (kafka, registry) = (Kafka::start(), Registry::start());
     let environment = environment(&kafka, Some(&registry), 3);

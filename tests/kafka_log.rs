@@ -1,4 +1,9 @@
 //! The seam's contract, on a real Kafka.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test's helpers fail as its body does, and wait by the clock"
+)]
 
 mod support;
 

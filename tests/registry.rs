@@ -1,4 +1,9 @@
 //! The client of the schema registry, on a real Apicurio Registry.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test's helpers fail as its body does, and wait by the clock"
+)]
 
 mod support;
 

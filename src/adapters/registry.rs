@@ -1,5 +1,6 @@
 //! The schema registry: the few calls of the Confluent API that we need.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -244,7 +245,8 @@ fn escape(subject: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"._-".contains(&byte) {
             escaped.push(char::from(byte));
         } else {
-            escaped.push_str(&format!("%{byte:02X}"));
+            // Writing to text cannot fail.
+            let _ = write!(escaped, "%{byte:02X}");
         }
     }
     escaped

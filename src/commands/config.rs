@@ -37,18 +37,16 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (settings, shown) = Settings::load_with(file.config.as_deref(), std::env::vars())?;
     KafkaLog::check(&settings.kafka).map_err(|error| Failure::Usage(error.to_string()))?;
     let plan = super::plan_of(&settings, Some(settings.horizon_days))?;
-    let mut text = String::new();
+    let mut lines = Vec::new();
     if let Command::Show(_) = arguments.command {
         for setting in shown {
-            text += &format!(
-                "{} = {}  # {}\n",
-                setting.key, setting.value, setting.origin
-            );
+            let (key, value, origin) = (setting.key, setting.value, setting.origin);
+            lines.push(format!("{key} = {value}  # {origin}"));
         }
         for (key, value) in &settings.kafka.client {
             // Whatever is passed on to the client may be a secret.
             let value = if is_secret(key) { "(hidden)" } else { value };
-            text += &format!("kafka.client.{key} = {value:?}\n");
+            lines.push(format!("kafka.client.{key} = {value:?}"));
         }
         let names: Vec<&str> = plan
             .aggregates
@@ -56,11 +54,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             .iter()
             .map(|a| &*a.name)
             .collect();
-        text += &format!("# aggregates: {}\n", names.join(", "));
+        lines.push(format!("# aggregates: {}", names.join(", ")));
     } else {
-        text += "the settings are right\n";
+        lines.push("the settings are right".to_owned());
     }
-    super::print(&text)
+    super::print(&(lines.join("\n") + "\n"))
 }
 
 fn is_secret(key: &str) -> bool {

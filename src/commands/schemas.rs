@@ -54,11 +54,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let plan = super::plan_of(&settings, None)?;
     let subjects = subjects(&plan.aggregates);
     if let Command::List(_) = arguments.command {
-        let lines: String = subjects
+        let lines: Vec<String> = subjects
             .iter()
-            .map(|subject| format!("{:3} {}\n", subject.id, subject.name))
+            .map(|subject| format!("{:3} {}", subject.id, subject.name))
             .collect();
-        return super::print(&lines);
+        return super::print(&(lines.join("\n") + "\n"));
     }
     let registry = Registry::new(&settings.registry).ok_or_else(|| {
         Failure::Usage(
@@ -122,7 +122,7 @@ fn subjects(plan: &AggregatePlan) -> Vec<Subject> {
                 name,
                 id: bundled.id,
                 text: bundled.text,
-            })
+            });
         };
         let part = bundled.name.strip_prefix("gpad.aggregates-");
         match part {

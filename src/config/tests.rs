@@ -141,7 +141,8 @@ fn every_form_of_a_value_is_understood() {
 
 #[test]
 fn what_is_wrong_is_named_with_what_would_be_right() {
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    type Variables<'v> = &'v [(&'v str, &'v str)];
+    let cases: &[(&str, Variables<'_>, &str)] = &[
         (
             "[kafka]\nbroker = 'a:1'",
             &[],

@@ -62,17 +62,15 @@ impl Decoders {
             .as_ref()
             .is_some_and(|(last, _)| *last == id);
         if !is_last {
-            match self.find(topic, id)? {
-                Some(known) => self.last[topic.index()] = Some((id, known)),
-                None => {
-                    // Not remembered here: the id may yet be registered.
-                    self.detail = format!("the registry does not know schema {id}");
-                    return Ok(Payload::Unreadable {
-                        raw,
-                        detail: &self.detail,
-                    });
-                }
-            }
+            let Some(known) = self.find(topic, id)? else {
+                // Not remembered here: the id may yet be registered.
+                self.detail = format!("the registry does not know schema {id}");
+                return Ok(Payload::Unreadable {
+                    raw,
+                    detail: &self.detail,
+                });
+            };
+            self.last[topic.index()] = Some((id, known));
         }
         Ok(match &self.last[topic.index()] {
             Some((_, Known::Decoder(decoder))) => Payload::Datum { decoder, datum },

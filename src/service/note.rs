@@ -2,6 +2,7 @@
 
 use crate::adapters::log::Position;
 use crate::domain::time::Timestamp;
+use crate::wire::datum::Bytes;
 
 /// Longest note that is kept with positions.
 const MOST_BYTES: usize = 2_000;
@@ -25,17 +26,18 @@ impl Note {
     /// One line of text; differs from the one before it by its sequence and hash.
     #[must_use]
     pub fn write(&self) -> String {
-        let hash: String = self.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = Bytes(self.hash.clone());
         let start = format!("1 {} {} {hash} {}", self.epoch, self.sequence, self.now.0);
         let reference = self.reference.as_ref().map(|positions| {
             positions
                 .iter()
-                .map(|at| format!(" {}:{}:{}", at.topic, at.partition, at.next))
-                .collect::<String>()
+                .map(|at| format!("{}:{}:{}", at.topic, at.partition, at.next))
+                .collect::<Vec<_>>()
+                .join(" ")
         });
         match reference {
-            Some(reference) if start.len() + reference.len() + 2 <= MOST_BYTES => {
-                format!("{start} r{reference}")
+            Some(reference) if start.len() + reference.len() + 3 <= MOST_BYTES => {
+                format!("{start} r {reference}").trim_end().to_owned()
             }
             _ => start,
         }

@@ -300,7 +300,7 @@ enum Unreadable {
 }
 
 impl Unreadable {
-    fn because(why: impl ToString) -> Self {
-        Self::Because(why.to_string())
+    fn because(why: impl std::fmt::Display) -> Self {
+        Self::Because(format!("{why}"))
     }
 }

@@ -117,9 +117,8 @@ pub struct Worker<S> {
     positions: Vec<i64>,
     /// The same, as of the last commit.
     committed: Vec<i64>,
-    /// What the state in memory is the outcome of: the text of the note committed last (`None` before the first
-    /// commit). Outer `None`: there is no state.
-    state_of: Option<Option<String>>,
+    /// What the state in memory is the outcome of.
+    state_of: StateOf,
     chain: Option<Note>,
     epoch: i64,
     draft: Draft,
@@ -128,6 +127,26 @@ pub struct Worker<S> {
     open: Open,
     held: Option<Held>,
     looked_at: Instant,
+}
+
+/// Which commit the state in memory is the outcome of.
+enum StateOf {
+    /// There is no state, or it cannot be told.
+    Nothing,
+    /// Nothing was ever committed.
+    Start,
+    /// The one that left this note.
+    Note(String),
+}
+
+impl StateOf {
+    fn is(&self, committed: Option<&str>) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Start => committed.is_none(),
+            Self::Note(note) => committed == Some(note),
+        }
+    }
 }
 
 /// What was taken in since the last commit.
@@ -148,7 +167,7 @@ impl<S: Stage> Worker<S> {
             around,
             orders,
             topics,
-            state_of: None,
+            state_of: StateOf::Nothing,
             chain: None,
             epoch: 0,
             draft: Draft::default(),
@@ -243,7 +262,7 @@ impl<S: Stage> Worker<S> {
                 self.adopt(note, Duration::ZERO);
                 return Ok(());
             }
-            if self.state_of.as_ref() == Some(&committed.note) {
+            if self.state_of.is(committed.note.as_deref()) {
                 tracing::info!(
                     task = self.stage.name(),
                     "the transaction in doubt was not committed: writing it again"
@@ -255,7 +274,7 @@ impl<S: Stage> Worker<S> {
                 self.adopt(note, began.elapsed());
                 return Ok(());
             }
-        } else if self.state_of.as_ref() == Some(&committed.note) {
+        } else if self.state_of.is(committed.note.as_deref()) {
             return Ok(());
         }
         self.rebuild(&committed.positions, committed.note)
@@ -283,7 +302,7 @@ impl<S: Stage> Worker<S> {
                     ));
                 }
             };
-        self.state_of = None;
+        self.state_of = StateOf::Nothing;
         (self.open, self.held) = (Open::default(), None);
         self.positions.fill(0);
         self.epoch = note.as_ref().map_or(0, |note| note.epoch + 1);
@@ -306,7 +325,7 @@ impl<S: Stage> Worker<S> {
         self.positions.clone_from(&targets);
         self.committed = targets;
         self.chain = note;
-        self.state_of = Some(text);
+        self.state_of = text.map_or(StateOf::Start, StateOf::Note);
         Ok(())
     }
 
@@ -544,7 +563,7 @@ impl<S: Stage> Worker<S> {
 
     /// The draft is committed.
     fn adopt(&mut self, note: Note, took: Duration) {
-        self.state_of = Some(Some(self.draft.transaction.note.clone()));
+        self.state_of = StateOf::Note(self.draft.transaction.note.clone());
         self.chain = Some(note);
         self.committed.clone_from(&self.positions);
         let open = std::mem::take(&mut self.open);

@@ -207,7 +207,7 @@ impl<'k> Seen<'k> {
     pub fn wait_until_accounted(&self, records: i64) {
         wait_for(
             &format!("{records} records"),
-            Duration::from_secs(60),
+            Duration::from_mins(1),
             || self.accounted() == records,
         );
     }
@@ -217,11 +217,11 @@ impl<'k> Seen<'k> {
         wait_for("the second stage", Duration::from_secs(30), || {
             let last = self.last_offset("gpad.deltas");
             let chain = self.manifests().remove("rollup-0").unwrap_or_default();
-            let read = chain
+            let mut read = chain
                 .iter()
                 .flat_map(|manifest| &manifest.positions)
                 .map(|read| read.to);
-            last.is_some() && read.last() == last.map(|last| last + 1)
+            last.is_some() && read.next_back() == last.map(|last| last + 1)
         });
     }
 

@@ -167,7 +167,7 @@ impl Kafka {
         config::Kafka {
             brokers: self.brokers(),
             group: group.to_owned(),
-            patience: Duration::from_secs(60),
+            patience: Duration::from_mins(1),
             ..config::Settings::default().kafka
         }
     }

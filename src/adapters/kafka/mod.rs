@@ -108,9 +108,8 @@ impl KafkaLog {
         let began = monotonic();
         loop {
             let left = self.settings.patience.saturating_sub(began.elapsed());
-            let error = match self.committed.fetch_metadata(None, left.min(CALL)) {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
+            let Err(error) = self.committed.fetch_metadata(None, left.min(CALL)) else {
+                return Ok(());
             };
             if began.elapsed() + Duration::from_millis(250) >= self.settings.patience {
                 let doing = format!(

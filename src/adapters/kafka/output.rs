@@ -96,7 +96,7 @@ pub(super) fn open(
     producer.init_transactions(FENCING).map_err(|error| {
         let remedy = match transaction_remedy(&error) {
             Remedy::Renew => Remedy::Retry,
-            other => other,
+            kept @ (Remedy::Retry | Remedy::Fenced | Remedy::Stop) => kept,
         };
         LogError::new(remedy, doing(), error)
     })?;
