@@ -297,6 +297,32 @@ fn an_appointment_lives_through_three_to_five_versions() {
     );
 }
 
+#[test]
+fn a_sink_that_fails_ends_the_run_with_its_error() {
+    struct Full(u32);
+    impl Sink for Full {
+        fn send(&mut self, _: Topic, _: &[u8], _: &[u8], _: i64) -> Result<(), Error> {
+            self.0 += 1;
+            if self.0 > 20_000 {
+                return Err(Error::world("full", std::io::ErrorKind::StorageFull.into()));
+            }
+            Ok(())
+        }
+    }
+    let cells = cells(ICBS, "2022-02");
+    let options = Options {
+        scale: 0.002,
+        ..Options::default()
+    };
+    let plan = Plan::new(&cells, options).expect("a plan");
+    for threads in [1, 4] {
+        let mut sink = Full(0);
+        let error = plan.run(&mut sink, threads, &mut |_| {}).expect_err("full");
+        assert!(!error.is_wrong_use(), "{error}");
+        assert_eq!(sink.0, 20_001, "nothing is sent after the failure");
+    }
+}
+
 /// A regional file of places `CCG_CODE,CCG_ONS_CODE,CCG_NAME,STP_ONS,STPNM`, in the South West, with some of every kind.
 fn regional_file(places: &[&str], month: &str, count: usize) -> String {
     let mut text = String::from(

@@ -1,5 +1,6 @@
 //! Records that must be refused or withheld, so that tests can see that nothing of them gets through.
 
+mod content;
 mod practices;
 mod records;
 
@@ -12,9 +13,10 @@ use super::batch::Batch;
 use super::calendar::Service;
 use super::chance::Chance;
 use super::run::Plan;
+use content::Content;
+pub use content::Moment;
 use practices::Stranger;
-pub use records::Moment;
-use records::{Content, Writer};
+use records::Writer;
 
 /// In the free text of every record that is withheld for its practice's agreement or for its day.
 pub const WITHHELD_MARKER: &str = "WITHHELD-MARKER";

@@ -27,3 +27,4 @@ pub mod run;
 pub mod sink;
 pub mod texts;
 pub mod timeline;
+mod times;

@@ -1,8 +1,10 @@
 //! A run: from cells and options to every record, practice by practice.
 
 use std::collections::BTreeMap;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
+use std::thread;
 
 use super::batch::Batch;
 use super::calendar::{Calendar, Service};
@@ -219,7 +221,10 @@ impl Plan {
         Ok(summary)
     }
 
-    /// Gives every practice's batch in order, drawn by several threads; at most a few wait for their turn.
+    /// Gives every batch in order, drawn by several threads.
+    //
+    // A thread takes a spare batch, then the next index: the lowest index that is not yet given is always being drawn
+    // or waiting to be given, and no more batches are in memory than there are spare ones.
     pub(super) fn in_order(
         &self,
         threads: usize,
@@ -229,25 +234,28 @@ impl Plan {
         let batches = self.batches();
         let next = AtomicUsize::new(0);
         let (back, spare) = mpsc::channel::<Batch>();
+        for _ in 0..threads + 2 {
+            // The receiver lives to the end of this function.
+            let _ = back.send(Batch::default());
+        }
         let spare = Mutex::new(spare);
-        std::thread::scope(|scope| {
-            let (done, drawn) = mpsc::sync_channel::<(usize, Batch, u64)>(threads);
+        thread::scope(|scope| {
+            let (done, drawn) = mpsc::channel::<(usize, Batch, thread::Result<u64>)>();
             for _ in 0..threads {
                 let done = done.clone();
                 let (next, spare) = (&next, &spare);
                 scope.spawn(move || {
-                    loop {
+                    // Spare batches and the receiver of drawn ones are gone when the sink failed.
+                    while let Some(mut batch) =
+                        spare.lock().ok().and_then(|spare| spare.recv().ok())
+                    {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         if index >= batches {
                             return;
                         }
-                        let mut batch = spare
-                            .lock()
-                            .ok()
-                            .and_then(|spare| spare.try_recv().ok())
-                            .unwrap_or_default();
-                        let counted = self.draw(index, &mut batch);
-                        // The receiver is gone when the sink failed: then there is nothing left to do.
+                        // A thread that died in silence would leave the others waiting for its turn.
+                        let draw = AssertUnwindSafe(|| self.draw(index, &mut batch));
+                        let counted = panic::catch_unwind(draw);
                         if done.send((index, batch, counted)).is_err() {
                             return;
                         }
@@ -256,24 +264,26 @@ impl Plan {
             }
             drop(done);
             let mut early = BTreeMap::new();
-            let mut turn = 0;
             let mut result = Ok(());
-            for (index, batch, counted) in &drawn {
-                early.insert(index, (batch, counted));
-                while let Some((batch, counted)) = early.remove(&turn) {
-                    result = take(&batch, counted);
-                    if result.is_err() {
+            for turn in 0..batches {
+                while !early.contains_key(&turn) {
+                    let Ok((index, batch, counted)) = drawn.recv() else {
                         break;
-                    }
-                    // Nobody takes spare batches back once all practices are drawn.
-                    let _ = back.send(batch);
-                    turn += 1;
+                    };
+                    early.insert(index, (batch, counted));
                 }
+                let Some((batch, counted)) = early.remove(&turn) else {
+                    break;
+                };
+                let counted = counted.unwrap_or_else(|panicked| panic::resume_unwind(panicked));
+                result = take(&batch, counted);
                 if result.is_err() {
                     break;
                 }
+                // Nobody wants spare batches once all are drawn.
+                let _ = back.send(batch);
             }
-            drop(drawn);
+            drop((back, drawn));
             result
         })
     }
