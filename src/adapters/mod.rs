@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod effects;
+pub mod embedded;
 pub mod kafka;
 pub mod log;
 pub mod partitioner;

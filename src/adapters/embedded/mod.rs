@@ -1,0 +1,202 @@
+//! The embedded log: the seam kept by one process on one file, with nothing to install.
+//!
+//! A transaction of the seam is one transaction of the file, synced before it is answered: records, positions and
+//! note are in it together or not at all, also after a crash or a power cut. The file belongs to one process at a
+//! time, so fencing and group membership are matters of this process alone.
+
+mod blocks;
+mod group;
+mod output;
+mod reader;
+mod store;
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::log::{
+    Append, Ends, Log, LogError, Membership, Message, Output, Position, Reader, Remedy, Span,
+};
+use group::Group;
+use store::Store;
+
+/// The file of a log within its directory.
+pub const FILE: &str = "log.redb";
+
+/// A topic to be made where it is missing.
+#[derive(Debug, Clone, Copy)]
+pub struct Topic<'a> {
+    pub name: &'a str,
+    /// At least 1.
+    pub partitions: i32,
+    /// Only the newest record of each key is kept.
+    pub is_compacted: bool,
+}
+
+/// The log of one process.
+pub struct EmbeddedLog {
+    store: Arc<Store>,
+    group: Arc<Group>,
+}
+
+impl EmbeddedLog {
+    /// Opens the log in `directory`, or makes it. Topics that are there stay as they are.
+    ///
+    /// # Errors
+    /// When the directory cannot be used, another process has the log open, or the file is not a log.
+    pub fn open(directory: &Path, topics: &[Topic<'_>]) -> Result<Self, LogError> {
+        let path = directory.join(FILE);
+        let doing = || format!("opening the log {}", path.display());
+        std::fs::create_dir_all(directory)
+            .map_err(|error| LogError::new(Remedy::Stop, doing(), error))?;
+        Self::with(Some(path.clone()), topics)
+            .map_err(|failure| LogError::new(failure.remedy, doing(), failure.source))
+    }
+
+    /// A log in memory, gone with the process.
+    ///
+    /// # Errors
+    /// When memory cannot be had.
+    pub fn in_memory(topics: &[Topic<'_>]) -> Result<Self, LogError> {
+        Self::with(None, topics).map_err(|failure| {
+            LogError::new(failure.remedy, "making a log in memory", failure.source)
+        })
+    }
+
+    fn with(path: Option<PathBuf>, topics: &[Topic<'_>]) -> Result<Self, Failure> {
+        let store = Arc::new(Store::open(path.as_deref(), topics)?);
+        Ok(Self {
+            store,
+            group: Arc::default(),
+        })
+    }
+}
+
+impl Log for EmbeddedLog {
+    fn partitions(&self, topics: &[&str]) -> Result<Vec<Option<i32>>, LogError> {
+        let of = |name: &&str| {
+            self.store
+                .topics
+                .get(*name)
+                .map(|topic| topic.partitions.cast_signed())
+        };
+        Ok(topics.iter().map(of).collect())
+    }
+
+    fn ends(&self, topic: &str, partition: i32) -> Result<Ends, LogError> {
+        let end = reader::place(&self.store, topic, partition)
+            .map(|(topic, partition)| self.store.end(topic, partition).cast_signed())
+            .map_err(|failure| {
+                self.store.failed(
+                    failure,
+                    format!("asking for the end of {topic}/{partition}"),
+                )
+            })?;
+        Ok(Ends {
+            first: 0,
+            stable: end,
+            end,
+        })
+    }
+
+    fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, LogError> {
+        let counts = self.partitions(topics)?;
+        let mut units = Vec::new();
+        for (at, (name, count)) in topics.iter().zip(counts).enumerate() {
+            let count = count.ok_or_else(|| {
+                LogError::new(
+                    Remedy::Stop,
+                    "joining the group",
+                    format!("the topic {name} does not exist"),
+                )
+            })?;
+            units.extend((0..count).map(|partition| super::log::Unit {
+                topic: at,
+                partition,
+            }));
+        }
+        Ok(Box::new(group::Member::join(&self.group, units)))
+    }
+
+    fn reader(&self, topics: &[&str], positions: &[Position]) -> Result<Box<dyn Reader>, LogError> {
+        reader::EmbeddedReader::new(&self.store, topics, positions)
+            .map(|reader| Box::new(reader) as Box<dyn Reader>)
+            .map_err(|failure| self.store.failed(failure, "making a reader"))
+    }
+
+    fn scan(
+        &self,
+        topic: &str,
+        spans: &[Span],
+        take: &mut dyn FnMut(Option<Message<'_>>) -> ControlFlow<()>,
+    ) -> Result<Vec<Position>, LogError> {
+        reader::scan(&self.store, topic, spans, take)
+            .map_err(|failure| self.store.failed(failure, format!("reading {topic}")))
+    }
+
+    fn output(&self, name: &str) -> Result<Box<dyn Output>, LogError> {
+        Ok(Box::new(output::EmbeddedOutput::new(&self.store, name)))
+    }
+
+    fn appender(&self) -> Result<Box<dyn Append>, LogError> {
+        Ok(Box::new(output::Appender::new(&self.store)))
+    }
+}
+
+/// The file could not do what was asked.
+struct Failure {
+    remedy: Remedy,
+    source: Box<dyn std::error::Error + Send + Sync>,
+    /// The database refuses everything from here on, until it is opened again.
+    must_reopen: bool,
+}
+
+impl Failure {
+    fn stop(why: String) -> Self {
+        Self {
+            remedy: Remedy::Stop,
+            source: why.into(),
+            must_reopen: false,
+        }
+    }
+
+    fn of(error: redb::Error) -> Self {
+        let (remedy, must_reopen, source) = match &error {
+            redb::Error::DatabaseAlreadyOpen => (
+                Remedy::Stop,
+                false,
+                Some("another process has it open: stop that one, or name another directory".to_owned()),
+            ),
+            redb::Error::Io(io) if io.kind() == std::io::ErrorKind::InvalidData => {
+                (Remedy::Stop, false, Some("the file is not a log of gpad-live".to_owned()))
+            }
+            redb::Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => (
+                Remedy::Renew,
+                true,
+                Some("the disk is full; nothing of this transaction counts, and work goes on when there is room".to_owned()),
+            ),
+            redb::Error::Corrupted(why) => {
+                (Remedy::Stop, false, Some(format!("the file is damaged: {why}")))
+            }
+            redb::Error::UpgradeRequired(_) => {
+                (Remedy::Stop, false, Some("the file is of an older version".to_owned()))
+            }
+            redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed => {
+                (Remedy::Renew, true, None)
+            }
+            _ => (Remedy::Renew, false, None),
+        };
+        let source = source.map_or_else(|| error.into(), Into::into);
+        Self {
+            remedy,
+            source,
+            must_reopen,
+        }
+    }
+}
+
+impl<E: Into<redb::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::of(error.into())
+    }
+}
