@@ -1,4 +1,5 @@
-//! The embedded log keeps the seam's contract: in memory, on disk, across restarts, full disks and kills.
+//! The embedded log keeps the seam's contract: in memory, on disk, across restarts and kills.
+#![allow(clippy::unwrap_used, reason = "a test ends there")]
 
 mod contract;
 

@@ -1,5 +1,6 @@
 //! The contract of the seam, as laws over any log. The caller makes the topics: `in` with 2 partitions, `out` with 1.
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test ends there")]
 
 use std::ops::ControlFlow;
 use std::time::Duration;

@@ -11,7 +11,7 @@ mod reader;
 mod store;
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::log::{
@@ -49,7 +49,7 @@ impl EmbeddedLog {
         let doing = || format!("opening the log {}", path.display());
         std::fs::create_dir_all(directory)
             .map_err(|error| LogError::new(Remedy::Stop, doing(), error))?;
-        Self::with(Some(path.clone()), topics)
+        Self::with(Some(&path), topics)
             .map_err(|failure| LogError::new(failure.remedy, doing(), failure.source))
     }
 
@@ -63,8 +63,8 @@ impl EmbeddedLog {
         })
     }
 
-    fn with(path: Option<PathBuf>, topics: &[Topic<'_>]) -> Result<Self, Failure> {
-        let store = Arc::new(Store::open(path.as_deref(), topics)?);
+    fn with(path: Option<&Path>, topics: &[Topic<'_>]) -> Result<Self, Failure> {
+        let store = Arc::new(Store::open(path, topics)?);
         Ok(Self {
             store,
             group: Arc::default(),
@@ -161,32 +161,28 @@ impl Failure {
     }
 
     fn of(error: redb::Error) -> Self {
-        let (remedy, must_reopen, source) = match &error {
-            redb::Error::DatabaseAlreadyOpen => (
-                Remedy::Stop,
-                false,
-                Some("another process has it open: stop that one, or name another directory".to_owned()),
-            ),
-            redb::Error::Io(io) if io.kind() == std::io::ErrorKind::InvalidData => {
-                (Remedy::Stop, false, Some("the file is not a log of gpad-live".to_owned()))
-            }
-            redb::Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => (
-                Remedy::Renew,
-                true,
-                Some("the disk is full; nothing of this transaction counts, and work goes on when there is room".to_owned()),
-            ),
-            redb::Error::Corrupted(why) => {
-                (Remedy::Stop, false, Some(format!("the file is damaged: {why}")))
-            }
-            redb::Error::UpgradeRequired(_) => {
-                (Remedy::Stop, false, Some("the file is of an older version".to_owned()))
-            }
-            redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed => {
-                (Remedy::Renew, true, None)
-            }
-            _ => (Remedy::Renew, false, None),
+        use redb::Error as E;
+        use std::io::ErrorKind::{InvalidData, StorageFull};
+        let is_io = |wanted| matches!(&error, E::Io(io) if io.kind() == wanted);
+        // redb may add to its errors; what is not known here is tried again.
+        let (remedy, why) = if matches!(error, E::DatabaseAlreadyOpen) {
+            let why = "another process has it open: stop that one, or name another directory";
+            (Remedy::Stop, Some(why))
+        } else if is_io(InvalidData) {
+            (Remedy::Stop, Some("the file is not a log of gpad-live"))
+        } else if matches!(error, E::UpgradeRequired(_)) {
+            (Remedy::Stop, Some("the file is of an older version"))
+        } else if matches!(error, E::Corrupted(_)) {
+            (Remedy::Stop, None)
+        } else if is_io(StorageFull) {
+            let why = "the disk is full: nothing of this is stored, and work goes on when there is room";
+            (Remedy::Renew, Some(why))
+        } else {
+            (Remedy::Renew, None)
         };
-        let source = source.map_or_else(|| error.into(), Into::into);
+        let must_reopen = remedy == Remedy::Renew
+            && matches!(error, E::Io(_) | E::PreviousIo | E::DatabaseClosed);
+        let source = why.map_or_else(|| error.into(), Into::into);
         Self {
             remedy,
             source,
