@@ -175,7 +175,8 @@ impl Failure {
         } else if matches!(error, E::Corrupted(_)) {
             (Remedy::Stop, None)
         } else if is_io(StorageFull) {
-            let why = "the disk is full: nothing of this is stored, and work goes on when there is room";
+            let why =
+                "the disk is full: nothing of this is stored, and work goes on when there is room";
             (Remedy::Renew, Some(why))
         } else {
             (Remedy::Renew, None)
