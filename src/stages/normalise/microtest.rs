@@ -19,10 +19,18 @@ fn date_time(text: &str) -> Option<Local> {
     } else {
         "%Y-%m-%dT%H:%M:%S%.f"
     };
-    // chrono also reads fields that are short of their digits: the fixed places rule them out.
-    let bytes = text.as_bytes();
-    let fixed = bytes.len() == 16 || (bytes.len() >= 19 && bytes[16] == b':');
-    (fixed && bytes[4] == b'-' && bytes[7] == b'-' && bytes[10] == b'T' && bytes[13] == b':')
+    // chrono also reads fields that are short of their digits, or have a sign or a space in their place.
+    let is_fixed = text
+        .bytes()
+        .take(19)
+        .enumerate()
+        .all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            10 => byte == b'T',
+            13 | 16 => byte == b':',
+            _ => byte.is_ascii_digit(),
+        });
+    (is_fixed && (text.len() == 16 || text.len() >= 19))
         .then(|| NaiveDateTime::parse_from_str(text, format).ok())
         .flatten()
         .map(|at| Local(at.and_utc().timestamp_millis()))
