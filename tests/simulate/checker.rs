@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
 
-use apache_avro::reader::datum::GenericDatumReader;
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveDateTime, TimeDelta, TimeZone};
 use gpad_live::domain::roles::{inps_role_group, microtest_role_group, sds_role_group};
 use gpad_live::domain::topic::{ReferenceTopic, Supplier, SupplierTopic};
@@ -13,6 +12,10 @@ use gpad_live::simulate::cells::{Cells, Kind, Shape};
 use gpad_live::simulate::error::Error;
 use gpad_live::simulate::sink::{Sink, Topic};
 use gpad_live::wire::avro::Decoder;
+use gpad_live::wire::datum::Datum;
+use gpad_live::wire::reference::{
+    Participation, ParticipationState, Practice, ReferenceRecord, SlotTypeMapping,
+};
 use gpad_live::wire::supplier::{SupplierRecord, emis, inps, microtest, tpp};
 
 /// `9999-12-31T00:00:00`.
@@ -36,7 +39,7 @@ struct Slot {
     booked: Option<NaiveDate>,
     mode: Mode,
     role: Option<SdsRoleGroup>,
-    slot_type: String,
+    local_type: String,
 }
 
 #[derive(Debug, Clone)]
@@ -120,7 +123,7 @@ impl Checker {
             .naive_utc();
         let mut counts = Counts::new();
         for (identity, slot) in &self.slots {
-            let text = slot.slot_type.to_lowercase();
+            let text = slot.local_type.to_lowercase();
             let vaccination = text.contains("covid")
                 && ["vacc", "imm", "jab"]
                     .iter()
@@ -268,7 +271,7 @@ impl Checker {
                 .map(|day| NaiveDate::from_epoch_days(day).expect("a date")),
             mode: Mode::from_native(record.appointment_mode.unwrap_or("").trim()),
             role: given(record.job_category_code).map(sds_role_group),
-            slot_type: record.slot_type_description.to_owned(),
+            local_type: record.slot_type_description.to_owned(),
             booking: record.booking_guid.map(str::to_owned),
         };
         let identity = (
@@ -286,32 +289,15 @@ impl Checker {
         };
         let visit = record.record_type == tpp::RecordType::Visit;
         let booked = given_date(record.date_booked);
-        let state = match (
-            record.removed_data,
-            visit,
-            record.appointment_status,
-            record.visit_status,
-        ) {
-            (true, ..) | (_, false, Some(10 | 11 | 12 | 15), _) => State::Gone,
-            (_, false, Some(0 | 1 | 3 | 5 | 9), _) => State::Waiting,
-            (_, false, Some(2 | 14), _) => State::Dna,
-            (_, false, Some(4 | 8 | 16), _) => State::Attended,
-            (_, false, Some(6), _) => State::Unbooked,
-            (_, false, None, _) if booked.is_none() => State::Unbooked,
-            (_, true, _, Some("Requested" | "Deferred")) => State::Waiting,
-            (_, true, _, Some("Finished" | "Automatically marked as Finished")) => State::Attended,
-            (_, true, _, Some("No Access Visit")) => State::Dna,
-            (
-                _,
-                true,
-                _,
-                Some(
-                    "Cancelled by Patient"
-                    | "Cancelled by Unit"
-                    | "Cancelled Due to Death"
-                    | "Rejected",
-                ),
-            ) => State::Gone,
+        let state = match (visit, record.appointment_status) {
+            _ if record.removed_data => State::Gone,
+            (true, _) => visit_state(record.visit_status),
+            (_, Some(10 | 11 | 12 | 15)) => State::Gone,
+            (_, Some(0 | 1 | 3 | 5 | 9)) => State::Waiting,
+            (_, Some(2 | 14)) => State::Dna,
+            (_, Some(4 | 8 | 16)) => State::Attended,
+            (_, Some(6)) => State::Unbooked,
+            (_, None) if booked.is_none() => State::Unbooked,
             other => panic!("no such status: {other:?}"),
         };
         assert!((0..=1440).contains(&((record.date_end - record.date_start) / 60_000)));
@@ -328,7 +314,7 @@ impl Checker {
             booked,
             mode,
             role: given(record.staff_role_code).map(sds_role_group),
-            slot_type: record.slot_type.to_owned(),
+            local_type: record.slot_type.to_owned(),
             booking: None,
         };
         let kind = if visit { "v" } else { "a" };
@@ -358,7 +344,7 @@ impl Checker {
                 .map(|date| NaiveDate::parse_from_str(date, "%Y%m%d").expect("a date")),
             mode: Mode::Unknown,
             role: given(record.hcp_type).map(inps_role_group),
-            slot_type: record.slot_type.to_owned(),
+            local_type: record.slot_type.to_owned(),
             booking: None,
         };
         for time in [
@@ -404,7 +390,7 @@ impl Checker {
             booked: given(record.booked_on).map(|at| iso(at).date()),
             mode,
             role: given(record.role).map(microtest_role_group),
-            slot_type: record.slot_name.to_owned(),
+            local_type: record.slot_name.to_owned(),
             booking: None,
         };
         for time in [record.seen_at, record.ended_at] {
@@ -504,56 +490,36 @@ impl Checker {
     }
 
     fn reference(&mut self, topic: ReferenceTopic, key: &[u8], datum: &[u8]) {
-        let schema =
-            apache_avro::Schema::parse_str(Topic::Reference(topic).schema()).expect("a schema");
-        let reader = GenericDatumReader::builder(&schema)
-            .build()
-            .expect("a reader");
-        let value = reader.read_value(&mut &*datum).expect("a datum");
-        let apache_avro::types::Value::Record(fields) = value else {
-            panic!("a record")
-        };
-        let text = |name: &str| -> String {
-            let field = fields
-                .iter()
-                .find(|(field, _)| field == name)
-                .map(|(_, value)| value);
-            match field.expect("a field") {
-                apache_avro::types::Value::String(text) => text.clone(),
-                apache_avro::types::Value::Enum(_, text) => text.clone(),
-                apache_avro::types::Value::Union(_, inner) => match &**inner {
-                    apache_avro::types::Value::String(text) => text.clone(),
-                    _ => String::new(),
-                },
-                other => panic!("{name}: {other:?}"),
-            }
-        };
-        let practice = text("practice_ods_code");
-        assert!(key.starts_with(format!("{practice}|").as_bytes()));
+        let key = std::str::from_utf8(key).expect("text");
         match topic {
             ReferenceTopic::Participation => {
-                if text("state") == "APPROVED" {
-                    self.approved.insert(practice);
+                let record = Participation::from_bytes(datum).expect("a record");
+                assert_eq!(record.key(), key);
+                if record.state == ParticipationState::Approved {
+                    self.approved.insert(record.practice_ods_code);
                 }
             }
             ReferenceTopic::Practices => {
+                let record = Practice::from_bytes(datum).expect("a record");
+                assert_eq!(record.key(), key);
+                let code = record.practice_ods_code;
                 let place = [
-                    "sub_icb_code",
-                    "sub_icb_ons_code",
-                    "sub_icb_name",
-                    "icb_ons_code",
-                    "icb_name",
-                    "region_ons_code",
-                    "region_name",
+                    record.sub_icb_code,
+                    record.sub_icb_ons_code,
+                    record.sub_icb_name,
+                    record.icb_ons_code,
+                    record.icb_name,
+                    record.region_ons_code,
+                    record.region_name,
                 ]
-                .map(text);
-                assert_eq!(
-                    self.places.insert(practice.clone(), place),
-                    None,
-                    "{practice} stands for two places"
-                );
+                .map(Option::unwrap_or_default);
+                let before = self.places.insert(code.clone(), place);
+                assert_eq!(before, None, "{code} stands for two places");
             }
-            ReferenceTopic::SlotTypeMappings => {}
+            ReferenceTopic::SlotTypeMappings => {
+                let record = SlotTypeMapping::from_bytes(datum).expect("a record");
+                assert_eq!(record.key(), key);
+            }
         }
     }
 }
@@ -586,12 +552,25 @@ impl Sink for Checker {
             Topic::Supplier(SupplierTopic::TppAppointments) => self.tpp(&decoded(datum)),
             Topic::Supplier(SupplierTopic::InpsAppointments) => self.inps(&decoded(datum)),
             Topic::Supplier(SupplierTopic::MicrotestAppointments) => {
-                self.microtest(&decoded(datum))
+                self.microtest(&decoded(datum));
             }
             Topic::Supplier(topic) => self.consultation(topic, datum),
         }
         self.latest = self.latest.max(extracted_at);
         Ok(())
+    }
+}
+
+/// TPP's words for a visit.
+fn visit_state(status: Option<&str>) -> State {
+    match status {
+        Some("Requested" | "Deferred") => State::Waiting,
+        Some("Finished" | "Automatically marked as Finished") => State::Attended,
+        Some("No Access Visit") => State::Dna,
+        Some(
+            "Cancelled by Patient" | "Cancelled by Unit" | "Cancelled Due to Death" | "Rejected",
+        ) => State::Gone,
+        other => panic!("no such status: {other:?}"),
     }
 }
 
