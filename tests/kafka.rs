@@ -285,3 +285,121 @@ fn instances_share_the_tasks_and_take_over_from_each_other() {
     }
     seen.check_chains();
 }
+
+#[test]
+fn a_broker_that_dies_and_a_registry_that_is_away_are_waited_for() {
+    let (mut kafka, registry) = (Kafka::start(), Registry::start());
+    let environment = environment(&kafka, Some(&registry), 2);
+    succeed(&environment, &["topics", "create"]);
+    let settings = config::Registry {
+        url: Some(registry.url.clone()),
+        ..config::Settings::default().registry
+    };
+    let log = kafka.open("feed");
+    let schemas = || Schemas::new(registry::Registry::new(&settings));
+    let mut feed = Feed::new(&log, schemas());
+    feed.reference();
+    let send = |feed: &mut Feed, round: i32| {
+        for practice in PRACTICES {
+            for slot in 0..100 {
+                feed.appointment(practice, &format!("{round}-{slot}"), round, 1, slot % 3 > 0);
+            }
+        }
+        feed.flush();
+    };
+    send(&mut feed, 0);
+    let instance = Instance::start(&environment);
+    Seen::new(&kafka).wait_until_accounted(800);
+
+    // Killed with transactions on the way, twice.
+    for round in 1..=2 {
+        send(&mut feed, round);
+        std::thread::sleep(Duration::from_millis(20));
+        kafka.kill();
+        std::thread::sleep(Duration::from_secs(1));
+        kafka.resume();
+    }
+    Seen::new(&kafka).wait_until_accounted(2_400);
+
+    // An id that the instance has not seen, and nobody to ask about it: nothing is refused, nothing is lost.
+    let id = schemas()
+        .id("emis.appointments-value", "emis.appointments")
+        .unwrap();
+    drop(registry);
+    let unknown = [&[0][..], &(id + 1_000).to_be_bytes(), &[1, 2]].concat();
+    feed.send_raw("emis.appointments", PRACTICES[0], &unknown);
+    feed.flush();
+    wait_for(
+        "the instance to say what it waits for",
+        Duration::from_secs(30),
+        || instance.log().contains("waiting: schema registry http://"),
+    );
+    let seen = Seen::new(&kafka);
+    assert_eq!((seen.accounted(), seen.letters().len()), (2_400, 0));
+    seen.wait_until_rolled_up();
+    assert_eq!(seen.sum("activity", "england"), 2_400);
+    assert_eq!(seen.sum("practice_day", "practice"), 2_400);
+    let (status, took, log) = instance.stop();
+    assert!(
+        status.success() && took < Duration::from_secs(5),
+        "{status} after {took:?}\n{log}"
+    );
+    seen.check_chains();
+}
+
+#[test]
+fn figures_are_the_same_however_often_instances_are_killed() {
+    let kafka = Kafka::start();
+    let environment = environment(&kafka, None, 2);
+    succeed(&environment, &["topics", "create"]);
+    let mut feed = Feed::new(&kafka.open("feed"), Schemas::new(None));
+    feed.reference();
+    let mut environment = environment;
+    // One name: the group gives a restarted instance its tasks back without waiting for the dead one's session.
+    environment.push(("GPAD_KAFKA_INSTANCE", "only".to_owned()));
+    let seen = Seen::new(&kafka);
+    let mut sent = 0;
+    for round in 0..8 {
+        let instance = Instance::start(&environment);
+        for slot in 0..300 {
+            for practice in PRACTICES {
+                // Every slot is booked, then seen to be attended, then corrected.
+                feed.appointment(
+                    practice,
+                    &format!("{slot}"),
+                    slot % 25,
+                    i64::from(round),
+                    (slot + round) % 2 == 0,
+                );
+                sent += 1;
+            }
+        }
+        feed.flush();
+        std::thread::sleep(Duration::from_millis(
+            1_500 + 130 * u64::try_from(round).unwrap(),
+        ));
+        instance.kill();
+    }
+    let instance = Instance::start(&environment);
+    seen.wait_until_accounted(sent);
+    seen.wait_until_rolled_up();
+    for level in ["england", "region", "icb", "sub_icb"] {
+        assert_eq!(seen.sum("activity", level), 2_400, "{level}");
+    }
+    assert_eq!(seen.sum("practice_day", "practice"), 2_400);
+    let attended = |row: &gpad_live::domain::aggregate::Row| {
+        row.level.label() == "england"
+            && row.dimensions.iter().any(|(_, value)| value == "Attended")
+    };
+    let attended: i64 = (seen.rows("activity").iter())
+        .filter(|row| attended(row))
+        .map(|row| row.figures.as_ref().unwrap().counts[0].1)
+        .sum();
+    assert_eq!(
+        attended, 1_200,
+        "the last version of each slot alone counts"
+    );
+    let (status, _, log) = instance.stop();
+    assert!(status.success(), "{status}\n{log}");
+    seen.check_chains();
+}

@@ -154,7 +154,7 @@ impl ReferenceFeed {
             });
             match outcome {
                 Ok(_) => {}
-                Err(error) if error.remedy == Remedy::Retry => tracing::info!("{error}"),
+                Err(error) if error.remedy == Remedy::Retry => tracing::debug!("{error}"),
                 Err(error) => return Err(error),
             }
             if changed_since.is_some_and(|since| since.elapsed() >= GATHER) {

@@ -474,7 +474,7 @@ impl<S: Stage> Worker<S> {
         match (fatal, outcome) {
             (Some(error), _) => Err(error),
             (None, Err(error)) if error.remedy == Remedy::Retry => {
-                tracing::info!(task = self.stage.name(), "{error}");
+                tracing::debug!(task = self.stage.name(), "{error}");
                 Ok(())
             }
             (None, outcome) => outcome.map(|_| ()),

@@ -1,13 +1,19 @@
 //! What librdkafka tells its clients besides records: log lines, errors, statistics.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use serde::Deserialize;
+
+use super::super::clock::monotonic;
+
+/// How often the same error is told.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 
 /// For clients that need nothing special: logs, and remembers the last error heard.
 #[derive(Default)]
@@ -40,7 +46,7 @@ impl ClientContext for Plain {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(target: "librdkafka", "{error}: {reason}");
+        warn(&error, reason);
         *self
             .last_error
             .lock()
@@ -91,19 +97,32 @@ const fn unknown() -> i64 {
     -1001
 }
 
+/// An error that librdkafka has told, once in a while: every client tells of a broker that is away, several times a
+/// second.
+pub(super) fn warn(error: &KafkaError, reason: &str) {
+    static TOLD: LazyLock<Mutex<HashMap<String, Instant>>> = LazyLock::new(Mutex::default);
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = monotonic();
+    let is_news =
+        (told.get(&error.to_string())).is_none_or(|at| now.duration_since(*at) >= TELL_AGAIN);
+    if is_news {
+        told.insert(error.to_string(), now);
+        tracing::warn!(target: "librdkafka", "{error}: {reason}");
+    }
+}
+
 /// librdkafka's log line in ours.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
-        RDKafkaLogLevel::Emerg
-        | RDKafkaLogLevel::Alert
-        | RDKafkaLogLevel::Critical
-        | RDKafkaLogLevel::Error => tracing::warn!(target: "librdkafka", "{facility} {message}"),
-        RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
-            tracing::info!(target: "librdkafka", "{facility} {message}");
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::warn!(target: "librdkafka", "{facility} {message}");
         }
-        RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
-            tracing::debug!(target: "librdkafka", "{facility} {message}");
-        }
+        // What matters of these comes as an error too, and is told once in a while.
+        RDKafkaLogLevel::Error
+        | RDKafkaLogLevel::Warning
+        | RDKafkaLogLevel::Notice
+        | RDKafkaLogLevel::Info
+        | RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", "{facility} {message}"),
     }
 }
 

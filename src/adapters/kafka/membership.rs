@@ -36,7 +36,7 @@ impl ClientContext for Rebalances {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(target: "librdkafka", "{error}: {reason}");
+        context::warn(&error, reason);
     }
 }
 
@@ -177,7 +177,7 @@ impl Membership for KafkaMembership {
                     ));
                 }
                 // librdkafka goes on trying by itself; what it means for us comes as a rebalance.
-                tracing::info!("as a member of the group: {error}");
+                tracing::debug!("as a member of the group: {error}");
             }
         }
         Ok(context.next())

@@ -27,6 +27,8 @@ use membership::GroupConsumer;
 
 /// One call that is answered from a broker's memory; more than this and it is not well.
 const CALL: Duration = Duration::from_secs(5);
+/// After this a call that may succeed later is given up for now; who made it decides.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// A transaction left open by a death is aborted after this, so that readers are held up no longer.
 const TRANSACTION: Duration = Duration::from_secs(10);
 /// Longer than [`TRANSACTION`]: who is presumed dead has no transaction left that could still commit.
@@ -196,8 +198,8 @@ impl Log for KafkaLog {
                 })
         };
         // The whole first: what is stable can only have grown when asked later.
-        let (_, end) = ask(&self.everything)?;
-        let (first, stable) = ask(&self.committed)?;
+        let (_, end) = patiently(|| ask(&self.everything))?;
+        let (first, stable) = patiently(|| ask(&self.committed))?;
         Ok(Ends {
             first,
             stable: stable.min(end),
@@ -228,6 +230,19 @@ impl Log for KafkaLog {
 
     fn appender(&self) -> Result<Box<dyn Append>, LogError> {
         appender::open(&self.settings)
+    }
+}
+
+/// Tries again what may succeed later: a leader is being elected, a connection made anew.
+fn patiently<T>(mut call: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
+    let began = monotonic();
+    loop {
+        match call() {
+            Err(error) if error.remedy == Remedy::Retry && began.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            outcome => return outcome,
+        }
     }
 }
 

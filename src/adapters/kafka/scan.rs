@@ -130,7 +130,7 @@ fn run(
                 continue;
             }
             Some(Err(error)) if remedy(&error) == Remedy::Retry => {
-                tracing::info!("{error}");
+                tracing::debug!("{error}");
                 continue;
             }
             Some(Err(error)) => return Err(error),
