@@ -17,7 +17,7 @@ use crate::stages::gate::{self, ServicePeriod};
 use crate::stages::letter::{self, DeadLetter};
 use crate::stages::normalise::{Draft, Normalise};
 use crate::stages::screen::{FreeText, Screen};
-use crate::stages::validate;
+use crate::stages::validate::{self, Extraction};
 use crate::stages::wrapper::Wrapper;
 use crate::wire::avro::Decoder;
 use crate::wire::supplier::{SupplierRecord, emis, inps, microtest, tpp};
@@ -146,6 +146,7 @@ pub struct Pipeline {
     now: Timestamp,
     newest_read: Option<Timestamp>,
     newest_admitted: Option<Day>,
+    extraction: Option<Extraction>,
     scratch: Vec<u8>,
 }
 
@@ -162,6 +163,7 @@ impl Pipeline {
             now: Timestamp(i64::MIN),
             newest_read: None,
             newest_admitted: None,
+            extraction: None,
             scratch: Vec::new(),
         }
     }
@@ -218,12 +220,13 @@ impl Pipeline {
         R: SupplierRecord<'a> + Wrapper<'a> + FreeText + Normalise<'a>,
     {
         let extracted_at = read.extracted_at();
-        let extracted_on = extracted_at.london_day();
+        let extraction = self.extraction(extracted_at.london_day());
+        let extracted_on = extraction.day;
         self.newest_read = self.newest_read.max(Some(extracted_at));
         route(record, read)?;
         let practice = self.known_practice(read)?;
         gate::extraction(&self.reference, &self.plan.service, practice, extracted_on)?;
-        self.screen(read, decoder, extracted_on)?;
+        self.screen(read, decoder, extraction.year)?;
         let draft = read.normalise(content).map_err(|refusal| {
             let field = Some(refusal.field);
             self.refuse(read, practice, refusal.reason, field, refusal.day)
@@ -232,7 +235,7 @@ impl Pipeline {
             Draft::Appointment(draft) => (draft.start.day(), draft.planned_minutes),
             Draft::Consultation(draft) => (draft.start.day(), 0),
         };
-        validate::date(day, extracted_on)
+        validate::date(day, &extraction)
             .and_then(|()| validate::planned_duration(planned_minutes))
             .map_err(|reason| self.refuse(read, practice, reason, None, Some(day)))?;
         gate::agreement(&self.reference, practice, day)?;
@@ -289,7 +292,7 @@ impl Pipeline {
         &mut self,
         read: &R,
         decoder: &Decoder,
-        extracted_on: Day,
+        extraction_year: i32,
     ) -> Result<(), Stop> {
         let unnamed = decoder
             .unnamed_fields()
@@ -297,7 +300,7 @@ impl Pipeline {
             .find(|field| !self.plan.ignorable_fields.contains(*field));
         let (reason, field) = match unnamed {
             Some(field) => (Rejection::UnnamedField, field.clone()),
-            None => match self.screen.hit(read, extracted_on.month().year()) {
+            None => match self.screen.hit(read, extraction_year) {
                 Some(field) => (Rejection::IdentifiableData, field.to_owned()),
                 None => return Ok(()),
             },
@@ -306,6 +309,13 @@ impl Pipeline {
             field: Some(field),
             ..Refused::bare(reason)
         }))
+    }
+
+    fn extraction(&mut self, day: Day) -> Extraction {
+        let known = self.extraction.filter(|known| known.day == day);
+        *self
+            .extraction
+            .insert(known.unwrap_or_else(|| Extraction::on(day)))
     }
 
     fn within_horizon(&mut self, day: Day, extracted_on: Day) -> Result<(), Rejection> {

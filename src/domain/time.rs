@@ -1,5 +1,7 @@
 //! Days, local times and instants: everything local is Europe/London.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Datelike, Months, NaiveDate, Offset, TimeZone};
 
 pub const MILLIS_PER_SECOND: i64 = 1_000;
@@ -47,8 +49,15 @@ impl Day {
     /// The month that the day lies in.
     #[must_use]
     pub fn month(self) -> Month {
-        let date = self.date().unwrap_or(NaiveDate::MIN);
-        Month::new(date.year(), date.month0())
+        // Every fact asks for the month of its day. Days are counted from 1 March of year 0, so that
+        // the leap day ends a year: 146,097 days are 400 years, 153 days five months from March on.
+        let day = i64::from(self.0) + 719_468;
+        let era = day.div_euclid(146_097);
+        let of_era = day.rem_euclid(146_097);
+        let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let from_march = (5 * of_year + 2) / 153;
+        Month(((era * 400 + year_of_era) * 12 + from_march + 2) as i32)
     }
 }
 
@@ -88,12 +97,15 @@ impl Month {
     }
 
     #[must_use]
-    pub fn first_day(self) -> Day {
-        Day::from_ymd(self.year(), self.number(), 1).unwrap_or(Day(i32::MIN))
+    pub const fn first_day(self) -> Day {
+        let from_march = self.0 - 2;
+        let (year, month) = (from_march.div_euclid(12), from_march.rem_euclid(12));
+        let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+        Day(365 * year + leap_days + (153 * month + 2) / 5 - 719_468)
     }
 
     #[must_use]
-    pub fn last_day(self) -> Day {
+    pub const fn last_day(self) -> Day {
         Day(self.next().first_day().0 - 1)
     }
 
@@ -177,7 +189,7 @@ impl Local {
             return winter;
         }
         // Neither reading holds: the reading lies in the gap, whose end is the change itself.
-        summer_time(self.day().date().map_or(0, |date| date.year()))
+        summer_time(i64::from(self.day().month().year()))
             .map_or(winter, |(start, _)| Timestamp(start))
     }
 
@@ -191,14 +203,9 @@ impl Local {
 /// Milliseconds that London is ahead of UTC at an instant: 0 or an hour.
 #[must_use]
 pub fn london_offset_at(utc_millis: i64) -> i64 {
-    let days = utc_millis.div_euclid(MILLIS_PER_DAY);
-    let Some(date) = i32::try_from(days)
-        .ok()
-        .and_then(NaiveDate::from_epoch_days)
-    else {
-        return 0;
-    };
-    match summer_time(date.year()) {
+    // Right but for hours around New Year, when neither year has summer time.
+    let year = 1970 + (utc_millis.div_euclid(MILLIS_PER_DAY) * 4 + 2).div_euclid(1461);
+    match summer_time(year) {
         Some((start, end)) if (start..end).contains(&utc_millis) => MILLIS_PER_HOUR,
         Some(_) => 0,
         None => DateTime::from_timestamp_millis(utc_millis).map_or(0, |at| {
@@ -208,12 +215,25 @@ pub fn london_offset_at(utc_millis: i64) -> i64 {
     }
 }
 
-/// Summer time `[start, end)` of a year, in UTC milliseconds: the last Sundays of March and October
-/// at 01:00Z, the rule in force since 1996. Other years go through the time-zone tables.
-fn summer_time(year: i32) -> Option<(i64, i64)> {
-    if !(1996..=2037).contains(&year) {
-        return None;
-    }
+/// The years that one rule has held for, as far as the time-zone tables go.
+const RULED: std::ops::RangeInclusive<i64> = 1996..=2037;
+
+/// Every record asks for the summer time of its year.
+static SUMMER_TIMES: LazyLock<Vec<(i64, i64)>> = LazyLock::new(|| {
+    RULED
+        .map(|year| summer_time_by_rule(year as i32).unwrap_or((0, 0)))
+        .collect()
+});
+
+/// Summer time `[start, end)` of a year, in UTC milliseconds. Years without the rule go through the
+/// time-zone tables.
+fn summer_time(year: i64) -> Option<(i64, i64)> {
+    let at = usize::try_from(year - RULED.start()).ok()?;
+    SUMMER_TIMES.get(at).copied()
+}
+
+/// The last Sundays of March and October at 01:00Z, the rule in force since 1996.
+fn summer_time_by_rule(year: i32) -> Option<(i64, i64)> {
     let last_sunday = |month: u32| {
         // March and October have 31 days.
         let last = NaiveDate::from_ymd_opt(year, month, 31)?;
@@ -306,6 +326,19 @@ mod tests {
             local("2022-10-30T01:50").minutes_until(local("2022-10-30T02:10")),
             80
         );
+    }
+
+    #[test]
+    fn months_of_days_agree_with_the_calendar() {
+        for day in (-800_000..800_000).step_by(7).chain(10_000..30_000) {
+            let date = Day(day).date().expect("within chrono's years");
+            let month = Day(day).month();
+            assert_eq!(month, Month::new(date.year(), date.month0()), "{date}");
+            assert_eq!(
+                Some(month.first_day().0),
+                date.with_day(1).map(|d| d.to_epoch_days())
+            );
+        }
     }
 
     #[test]

@@ -3,13 +3,33 @@
 use crate::domain::disposition::Rejection;
 use crate::domain::time::Day;
 
+/// What the London day of extraction allows; most records share it with the one before.
+#[derive(Debug, Clone, Copy)]
+pub struct Extraction {
+    pub day: Day,
+    pub year: i32,
+    first: Day,
+    last: Day,
+}
+
+impl Extraction {
+    #[must_use]
+    pub fn on(day: Day) -> Self {
+        Self {
+            day,
+            year: day.month().year(),
+            first: day.shifted_by_years(-1),
+            last: day.shifted_by_years(1),
+        }
+    }
+}
+
 /// Check 8: at most one calendar year before or after the London day of extraction, both ends in.
 ///
 /// # Errors
 /// [`Rejection::DateOutOfRange`].
-pub fn date(day: Day, extracted_on: Day) -> Result<(), Rejection> {
-    let range = extracted_on.shifted_by_years(-1)..=extracted_on.shifted_by_years(1);
-    if range.contains(&day) {
+pub fn date(day: Day, extraction: &Extraction) -> Result<(), Rejection> {
+    if (extraction.first..=extraction.last).contains(&day) {
         Ok(())
     } else {
         Err(Rejection::DateOutOfRange)
@@ -50,7 +70,7 @@ mod tests {
 
     #[test]
     fn both_ends_of_the_year_are_in() {
-        let extracted = day(2022, 2, 10);
+        let extracted = &Extraction::on(day(2022, 2, 10));
         assert!(date(day(2021, 2, 10), extracted).is_ok());
         assert!(date(day(2023, 2, 10), extracted).is_ok());
         assert!(date(day(2021, 2, 9), extracted).is_err());
@@ -59,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_year_from_the_leap_day_ends_on_the_28th() {
-        let extracted = day(2020, 2, 29);
+        let extracted = &Extraction::on(day(2020, 2, 29));
         assert!(date(day(2021, 2, 28), extracted).is_ok());
         assert!(date(day(2021, 3, 1), extracted).is_err());
         assert!(date(day(2019, 2, 28), extracted).is_ok());
