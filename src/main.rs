@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use gpad_live::commands::{self, Failure};
+use gpad_live::commands;
 use tracing_subscriber::EnvFilter;
 
 /// Live statistics of appointments in general practice: supplier records in, categorised and
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Replay(arguments) => commands::replay::run(&arguments),
-        Command::Simulate(arguments) => commands::simulate::run(&arguments).map_err(Failure::from),
+        Command::Simulate(arguments) => commands::simulate::run(&arguments),
         Command::Publish(arguments) => commands::publish::run(&arguments),
         Command::Topics(arguments) => commands::topics::run(&arguments),
         Command::Schemas(arguments) => commands::schemas::run(&arguments),

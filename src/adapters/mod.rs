@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod effects;
 pub mod embedded;
+pub mod feed;
 pub mod kafka;
 pub mod log;
 pub mod partitioner;

@@ -1,15 +1,23 @@
 //! `simulate`: published cells turned into supplier records.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::Failure;
+use crate::adapters::feed::LogSink;
+use crate::adapters::kafka::KafkaLog;
+use crate::adapters::log::LogError;
+use crate::adapters::registry::Registry;
+use crate::adapters::schemas::Schemas;
+use crate::config::Settings;
 use crate::domain::time::{Day, Month};
 use crate::simulate::calendar::Service;
 use crate::simulate::cells::Cells;
-use crate::simulate::run::{Options, Plan};
+use crate::simulate::run::{Options, Plan, Summary};
 use crate::simulate::sink::Files;
+use crate::simulate::timeline::in_time_order;
 
 /// Turn published counts into lifelike supplier records that count back to the same cells.
 ///
@@ -44,6 +52,9 @@ pub struct Arguments {
     /// With --brokers: how many times faster than life, in order of time; without it, as fast as it goes.
     #[arg(long, value_name = "FACTOR", requires = "brokers")]
     pub speed: Option<f64>,
+    /// Configuration of the log and the schema registry, for --brokers.
+    #[arg(long, value_name = "FILE", env = "GPAD_CONFIG")]
+    pub config: Option<PathBuf>,
     /// Add records that must be refused or withheld; no published cell changes.
     #[arg(long)]
     pub faults: bool,
@@ -81,25 +92,28 @@ impl Arguments {
     }
 }
 
-/// Draws the records and writes them.
+/// Draws the records and writes or sends them.
 ///
 /// # Errors
-/// [`crate::simulate::error::Error`], whose `is_wrong_use` tells exit code 2 from 1.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let cells = Cells::read(&arguments.cells, arguments.month)?;
-    let plan = Plan::new(&cells, arguments.options())?;
-    let Some(output) = &arguments.output else {
-        return Err(anyhow!("--brokers needs a build with the Kafka sink"));
-    };
+/// [`crate::simulate::error::Error`], whose `is_wrong_use` tells exit code 2 from 1; wrong configuration;
+/// brokers or a registry that cannot be reached.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments
+        .speed
+        .is_some_and(|speed| !(speed > 0.0 && speed.is_finite()))
+    {
+        return Err(Failure::Usage(
+            "--speed: expected a number above 0".to_owned(),
+        ));
+    }
+    let cells = Cells::read(&arguments.cells, arguments.month).map_err(anyhow::Error::from)?;
+    let plan = Plan::new(&cells, arguments.options()).map_err(anyhow::Error::from)?;
     let bar = bar(plan.cells().total());
-    let mut files = Files::create(output, arguments.seed)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let summary = plan.run(&mut files, threads, &mut |counted| {
-        bar.set_position(counted);
-    })?;
-    files
-        .finish()
-        .with_context(|| format!("--output {}", output.display()))?;
+    let summary = match &arguments.output {
+        Some(output) => write(arguments, &plan, output, threads, &bar)?,
+        None => send(arguments, &plan, threads, &bar)?,
+    };
     bar.finish_and_clear();
     tracing::info!(
         appointments = summary.counted,
@@ -111,6 +125,55 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         arguments.month.label()
     );
     Ok(())
+}
+
+fn write(
+    arguments: &Arguments,
+    plan: &Plan,
+    output: &Path,
+    threads: usize,
+    bar: &ProgressBar,
+) -> anyhow::Result<Summary> {
+    let mut files = Files::create(output, arguments.seed)?;
+    let summary = plan.run(&mut files, threads, &mut |counted| {
+        bar.set_position(counted)
+    })?;
+    files
+        .finish()
+        .with_context(|| format!("--output {}", output.display()))?;
+    Ok(summary)
+}
+
+fn send(
+    arguments: &Arguments,
+    plan: &Plan,
+    threads: usize,
+    bar: &ProgressBar,
+) -> Result<Summary, Failure> {
+    let mut settings = Settings::load(arguments.config.as_deref())?;
+    if let Some(brokers) = &arguments.brokers {
+        settings.kafka.brokers.clone_from(brokers);
+    }
+    let failed = |error: LogError| Failure::Failed(error.into());
+    KafkaLog::check(&settings.kafka).map_err(failed)?;
+    let log = KafkaLog::open(&settings.kafka).map_err(failed)?;
+    let schemas = Schemas::new(Registry::new(&settings.registry));
+    let mut sink = LogSink::new(&log, &schemas, arguments.speed).map_err(anyhow::Error::from)?;
+    let mut progress = |counted| bar.set_position(counted);
+    let summary = if arguments.speed.is_some() {
+        in_time_order(
+            plan,
+            &mut sink,
+            threads,
+            &std::env::temp_dir(),
+            &mut progress,
+        )
+    } else {
+        plan.run(&mut sink, threads, &mut progress)
+    };
+    let summary = summary.map_err(anyhow::Error::from)?;
+    sink.finish().map_err(failed)?;
+    Ok(summary)
 }
 
 fn bar(appointments: u64) -> ProgressBar {
