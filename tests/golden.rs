@@ -47,13 +47,6 @@ fn read(path: &Path) -> Json {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The fields that differ, over the defaults.
-fn over(defaults: &Json, differing: &Json) -> Fields {
-    let mut fields = defaults.as_object().expect("an object").clone();
-    fields.extend(differing.as_object().expect("an object").clone());
-    fields
-}
-
 struct Case {
     json: Json,
     plan: Arc<Plan>,
@@ -104,7 +97,9 @@ impl Case {
         let of = |list: &Json, topic: &str, else_default: bool| -> Vec<Fields> {
             let standing = defaults[topic].as_array().expect("defaults");
             match list.as_array() {
-                Some(records) => records.iter().map(|record| over(&standing[0], record)),
+                Some(records) => records
+                    .iter()
+                    .map(|record| feed::over(&standing[0], record)),
                 None if else_default => {
                     let whole = |record: &Json| record.as_object().expect("an object").clone();
                     return standing.iter().map(whole).collect();
@@ -149,7 +144,7 @@ impl Case {
             let decoder = decoders
                 .entry(topic)
                 .or_insert_with(|| feed::decoder(topic, writer));
-            let mut fields = over(&defaults[name], record);
+            let mut fields = feed::over(&defaults[name], record);
             fields.retain(|name, _| !ASIDE.contains(&&**name));
             let mut datum = writer.datum(&fields);
             let lost = record["cut"]
@@ -406,12 +401,11 @@ fn files(folder: &Path, expected: &Json) -> Json {
                 .filter(|line| is_there(line) == (key == "has"))
                 .collect()
         };
-        let value = match lines {
-            Json::Array(_) => json!(there),
-            _ if lines["lacks"].is_null() => json!({"has": of("has")}),
-            _ if lines["has"].is_null() => json!({"lacks": of("lacks")}),
-            _ => json!({"has": of("has"), "lacks": of("lacks")}),
-        };
+        let mut value = json!({"has": of("has"), "lacks": of("lacks")});
+        match (lines.as_object(), value.as_object_mut()) {
+            (Some(named), Some(value)) => value.retain(|key, _| named.contains_key(key)),
+            _ => value = json!(there),
+        }
         found.insert(name.clone(), value);
     }
     Json::Object(found)
@@ -526,7 +520,7 @@ fn cases(folder: &str) -> Vec<PathBuf> {
 }
 
 fn check(folder: &str) {
-    let defaults = read(&root().join("defaults.json"));
+    let defaults = feed::defaults();
     let only = std::env::var("GOLDEN").unwrap_or_default();
     let mut wrong = Vec::new();
     for path in cases(folder) {

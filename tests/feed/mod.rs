@@ -80,9 +80,10 @@ impl Writer {
 /// A value of a schema's type; dates and times readably, or as the bare number they are sent as.
 fn value(of: &Json, given: &Json, name: &str) -> Value {
     if let Json::Array(variants) = of {
-        return match given {
-            Json::Null => Value::Union(0, Box::new(Value::Null)),
-            given => Value::Union(1, Box::new(value(&variants[1], given, name))),
+        return if given.is_null() {
+            Value::Union(0, Box::new(Value::Null))
+        } else {
+            Value::Union(1, Box::new(value(&variants[1], given, name)))
         };
     }
     let wrong = || -> ! { panic!("field `{name}`: {given} is no {of}") };
@@ -235,6 +236,19 @@ pub struct Fed {
 /// The decoder of a writer's records.
 pub fn decoder(topic: SupplierTopic, writer: &Writer) -> Arc<Decoder> {
     Arc::new(Decoder::compile(&writer.schema, reader_schema(topic)).expect("a readable schema"))
+}
+
+/// The fields that differ, over the defaults.
+pub fn over(defaults: &Json, differing: &Json) -> Fields {
+    let mut fields = defaults.as_object().expect("an object").clone();
+    fields.extend(differing.as_object().expect("an object").clone());
+    fields
+}
+
+/// The defaults of every topic's fields, and of the reference records.
+pub fn defaults() -> Json {
+    let text = include_str!("../golden/defaults.json");
+    serde_json::from_str(text).expect("JSON")
 }
 
 /// Aggregate, level, code, first day of the window, dimensions.
