@@ -1,0 +1,121 @@
+//! A published month through a real Kafka and a real registry: in by topic, out by file.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test's helpers fail as its body does, and wait by the clock"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use gpad_live::adapters::log::Log;
+use gpad_live::domain::topic::SupplierTopic;
+use support::instance::{Instance, Seen, environment, succeed};
+use support::{Kafka, Registry, wait_for};
+
+const PARTITIONS: i32 = 4;
+
+/// Lines of a month in a file of the publication, in order, old labels by their new names.
+fn lines(file: &Path, month: &str) -> Vec<String> {
+    let text = fs::read_to_string(file).unwrap();
+    let mut lines: Vec<String> = text
+        .lines()
+        .filter(|line| line.contains(month))
+        .map(|line| {
+            line.replace("Unknown / Data Issue", "Unknown / Data Quality")
+                .replace('"', "")
+        })
+        .collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// Records that the supplier topics hold.
+fn offsets(kafka: &Kafka) -> i64 {
+    let log = kafka.open("offsets");
+    SupplierTopic::ALL
+        .into_iter()
+        .flat_map(|topic| (0..PARTITIONS).map(move |partition| (topic, partition)))
+        .map(|(topic, partition)| {
+            let ends = log.ends(topic.name(), partition).unwrap();
+            ends.end - ends.first
+        })
+        .sum()
+}
+
+/// Rows by output, as the manifests state them.
+fn stated(seen: &Seen<'_>) -> BTreeMap<String, i64> {
+    let mut stated = BTreeMap::new();
+    for manifest in seen.manifests().values().flatten() {
+        for rows in &manifest.rows {
+            *stated.entry(rows.output.clone()).or_default() += rows.count;
+        }
+    }
+    stated
+}
+
+#[test]
+fn dorset_march_2021_comes_back_from_kafka_line_for_line() {
+    let (kafka, registry) = (Kafka::start(), Registry::start());
+    let environment = environment(&kafka, Some(&registry), PARTITIONS);
+    succeed(&environment, &["topics", "create"]);
+    succeed(&environment, &["schemas", "register"]);
+    let cells = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/Regional_CSV_Dorset.csv");
+    let brokers = kafka.brokers();
+    let simulate = [
+        "simulate",
+        "--cells",
+        cells.to_str().unwrap(),
+        "--month",
+        "2021-03",
+        "--brokers",
+        &brokers,
+    ];
+    succeed(&environment, &simulate);
+    let records = offsets(&kafka);
+    assert!(records > 1_500_000, "{records} records");
+
+    let instance = Instance::start(&environment);
+    let seen = Seen::new(&kafka);
+    // While it works, a committed reader sees whole transactions: what stands in an output's topic lies
+    // between what the manifests state before and after it was read.
+    let mut whole = 0;
+    wait_for("the month's records", Duration::from_mins(8), || {
+        let before = stated(&seen);
+        let rows = i64::try_from(seen.records("gpad.deltas").len()).unwrap();
+        let after = stated(&seen);
+        let of = |stated: &BTreeMap<String, i64>| stated.get("gpad.deltas").copied().unwrap_or(0);
+        assert!((of(&before)..=of(&after)).contains(&rows), "{rows} deltas");
+        whole += i32::from(rows > 0);
+        seen.accounted() == records
+    });
+    assert!(whole > 0, "the topic was read while rows stood in it");
+    seen.wait_until_rolled_up();
+
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().to_str().unwrap();
+    succeed(
+        &environment,
+        &["publish", "--month", "2021-03", "--output", output],
+    );
+    let published = lines(&cells, ",MAR2021,");
+    let ours = folder.path().join("publication/2021-03/regional.csv");
+    assert_eq!(lines(&ours, ",MAR2021,"), published);
+    assert_eq!(published.len(), 165);
+
+    let (status, took, log) = instance.stop();
+    assert!(
+        status.success() && took < Duration::from_secs(5),
+        "{status} after {took:?}\n{log}"
+    );
+    seen.check_chains();
+    assert_eq!(
+        seen.accounted(),
+        records,
+        "the ledger adds up to the offsets"
+    );
+}
