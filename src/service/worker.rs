@@ -567,6 +567,13 @@ impl<S: Stage> Worker<S> {
         self.chain = Some(note);
         self.committed.clone_from(&self.positions);
         let open = std::mem::take(&mut self.open);
+        tracing::debug!(
+            task = self.stage.name(),
+            records = open.records,
+            written = self.draft.transaction.len(),
+            took_ms = took.as_millis(),
+            "committed"
+        );
         self.around
             .observer
             .observe(&Observation::Committed(Commit {
@@ -608,3 +615,6 @@ fn flow(go_on: bool) -> ControlFlow<()> {
         ControlFlow::Break(())
     }
 }
+
+#[cfg(test)]
+mod tests;

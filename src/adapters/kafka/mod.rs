@@ -138,6 +138,8 @@ fn client(settings: &config::Kafka) -> ClientConfig {
         .set("bootstrap.servers", &settings.brokers)
         .set("client.id", "gpad-live")
         .set("socket.keepalive.enable", "true")
+        // A transaction is many small requests to one broker: each would wait for the acknowledgement of the last.
+        .set("socket.nagle.disable", "true")
         .set("reconnect.backoff.max.ms", "2000");
     for (key, value) in &settings.client {
         config.set(key, value);

@@ -1,0 +1,402 @@
+//! A worker on a log that breaks at will: whatever breaks, every record counts once.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use super::*;
+use crate::adapters::log::{Append, Committed, Ends, Membership, NewRecord, Transaction};
+use crate::adapters::schemas::Schemas;
+use crate::config::ClockSetting;
+use crate::engine::plan::AggregatePlan;
+use crate::service::observe::Unobserved;
+
+/// What goes wrong with a commit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fault {
+    None,
+    /// It is not done.
+    Before(Remedy),
+    /// It is done, and nobody hears of it.
+    After(Remedy),
+    /// Another member takes one record more, and commits.
+    Taken,
+}
+
+#[derive(Default)]
+struct State {
+    input: Vec<i64>,
+    committed: Committed,
+    /// Every value that was committed, in order.
+    output: Vec<i64>,
+    notes: Vec<String>,
+    faults: VecDeque<Fault>,
+    first: i64,
+}
+
+#[derive(Default)]
+struct Fake(Arc<Mutex<State>>);
+
+impl Fake {
+    fn state<T>(&self, see: impl FnOnce(&mut State) -> T) -> T {
+        see(&mut self.0.lock().unwrap())
+    }
+}
+
+impl State {
+    fn commit(&mut self, transaction: &Transaction) {
+        assert_ne!(
+            self.committed.note.as_ref(),
+            Some(&transaction.note),
+            "a note is written twice"
+        );
+        let rows = transaction
+            .records()
+            .filter(|record| record.topic == "rows");
+        self.output
+            .extend(rows.map(|record| number(record.value.unwrap())));
+        self.committed.positions.clone_from(&transaction.positions);
+        self.committed.note = Some(transaction.note.clone());
+        self.notes.push(transaction.note.clone());
+    }
+}
+
+fn number(bytes: &[u8]) -> i64 {
+    i64::from_be_bytes(bytes.try_into().unwrap())
+}
+
+impl Log for Fake {
+    fn partitions(&self, topics: &[&str]) -> Result<Vec<Option<i32>>, LogError> {
+        Ok(vec![Some(1); topics.len()])
+    }
+
+    fn ends(&self, _: &str, _: i32) -> Result<Ends, LogError> {
+        let (first, end) = self.state(|state| (state.first, state.input.len() as i64));
+        Ok(Ends {
+            first,
+            stable: end,
+            end,
+        })
+    }
+
+    fn join(&self, _: &[&str]) -> Result<Box<dyn Membership>, LogError> {
+        unreachable!("a worker joins nothing")
+    }
+
+    fn reader(&self, _: &[&str], positions: &[Position]) -> Result<Box<dyn Reader>, LogError> {
+        Ok(Box::new(FakeReader {
+            log: Fake(self.0.clone()),
+            next: positions[0].next,
+        }))
+    }
+
+    fn scan(
+        &self,
+        topic: &str,
+        spans: &[Span],
+        take: &mut dyn FnMut(Option<Message<'_>>) -> ControlFlow<()>,
+    ) -> Result<Vec<Position>, LogError> {
+        let mut reader = FakeReader {
+            log: Fake(self.0.clone()),
+            next: spans[0].from,
+        };
+        let until = spans[0].until.unwrap() - spans[0].from;
+        reader.read(until as usize, Duration::ZERO, &mut |message| {
+            take(Some(message))
+        })?;
+        Ok(vec![Position {
+            topic: topic.to_owned(),
+            partition: 0,
+            next: reader.next,
+        }])
+    }
+
+    fn output(&self, _: &str) -> Result<Box<dyn Output>, LogError> {
+        Ok(Box::new(FakeOutput {
+            log: Fake(self.0.clone()),
+            is_finished: false,
+        }))
+    }
+
+    fn appender(&self) -> Result<Box<dyn Append>, LogError> {
+        struct Nothing;
+        impl Append for Nothing {
+            fn append(&mut self, _: &NewRecord<'_>) -> Result<(), LogError> {
+                Ok(())
+            }
+            fn flush(&mut self) -> Result<(), LogError> {
+                Ok(())
+            }
+        }
+        Ok(Box::new(Nothing))
+    }
+}
+
+struct FakeReader {
+    log: Fake,
+    next: i64,
+}
+
+impl Reader for FakeReader {
+    fn read(
+        &mut self,
+        limit: usize,
+        _: Duration,
+        take: &mut dyn FnMut(Message<'_>) -> ControlFlow<()>,
+    ) -> Result<usize, LogError> {
+        let input = self.log.state(|state| state.input.clone());
+        let mut read = 0;
+        for value in input.iter().skip(self.next as usize).take(limit) {
+            let bytes = value.to_be_bytes();
+            let (offset, value) = (self.next, Some(&bytes[..]));
+            self.next += 1;
+            read += 1;
+            let message = Message {
+                topic: 0,
+                partition: 0,
+                offset,
+                timestamp: None,
+                key: None,
+                value,
+            };
+            if take(message).is_break() {
+                break;
+            }
+        }
+        Ok(read)
+    }
+
+    fn backlog(&self) -> Vec<Option<i64>> {
+        vec![None]
+    }
+}
+
+struct FakeOutput {
+    log: Fake,
+    is_finished: bool,
+}
+
+impl Output for FakeOutput {
+    fn committed(&mut self, _: &[(&str, i32)]) -> Result<Committed, LogError> {
+        Ok(self.log.state(|state| state.committed.clone()))
+    }
+
+    fn commit(&mut self, transaction: &Transaction) -> Result<(), LogError> {
+        assert!(!self.is_finished, "an output in doubt is used again");
+        self.log.state(|state| {
+            let fault = state.faults.pop_front().unwrap_or(Fault::None);
+            if matches!(fault, Fault::None | Fault::After(_)) {
+                state.commit(transaction);
+            }
+            if fault == Fault::Taken {
+                let next = state.committed.positions.first().map_or(0, |at| at.next);
+                let value = state.input[usize::try_from(next).unwrap()];
+                let mut other = Transaction::default();
+                other.put("rows", None, b"", Some(&value.to_be_bytes()));
+                other.positions = vec![Position {
+                    topic: "in".to_owned(),
+                    partition: 0,
+                    next: next + 1,
+                }];
+                other.note = format!("1 7 {} 00 0", state.notes.len());
+                state.commit(&other);
+            }
+            self.is_finished = fault != Fault::None;
+            let failed = |remedy| Err(LogError::new(remedy, "committing", "as the test wants"));
+            match fault {
+                Fault::None => Ok(()),
+                Fault::Before(remedy) | Fault::After(remedy) => failed(remedy),
+                Fault::Taken => failed(Remedy::Fenced),
+            }
+        })
+    }
+}
+
+/// Sends on each value read, and refuses to be told of one twice in one life.
+struct Echo {
+    outputs: Outputs,
+    next: i64,
+    waiting: Vec<i64>,
+    taken: bool,
+}
+
+impl Stage for Echo {
+    fn name(&self) -> &'static str {
+        "0"
+    }
+
+    fn topics(&self) -> Vec<&'static str> {
+        vec!["in"]
+    }
+
+    fn partition(&self) -> i32 {
+        0
+    }
+
+    fn outputs(&self) -> &Outputs {
+        &self.outputs
+    }
+
+    fn reset(&mut self, _: Option<&Note>) -> Result<(), LogError> {
+        (self.next, self.taken) = (0, false);
+        self.waiting.clear();
+        Ok(())
+    }
+
+    fn restored(&mut self, _: &Note) {
+        self.waiting.clear();
+        self.taken = false;
+    }
+
+    fn take(&mut self, message: &Message<'_>) -> Result<(), Hindrance> {
+        assert_eq!(message.offset, self.next, "a record is skipped or repeated");
+        self.next += 1;
+        self.waiting.push(number(message.value.unwrap()));
+        self.taken = true;
+        Ok(())
+    }
+
+    fn has_news(&self) -> bool {
+        false
+    }
+
+    fn settle(&mut self, _: Timestamp, draft: &mut Draft) -> bool {
+        for value in self.waiting.drain(..) {
+            draft
+                .transaction
+                .put("rows", None, b"", Some(&value.to_be_bytes()));
+        }
+        std::mem::take(&mut self.taken)
+    }
+
+    fn reference(&self) -> Option<Vec<Position>> {
+        None
+    }
+
+    fn tell(&self) {}
+}
+
+/// Runs a worker over 40 records, three to a transaction, until all are committed.
+fn run(faults: &[Fault]) -> Vec<i64> {
+    let log = Fake::default();
+    log.state(|state| {
+        state.input = (100..140).collect();
+        state.faults = faults.iter().copied().collect();
+    });
+    let worker = worker(&log);
+    let orders = worker.orders.clone();
+    let running = std::thread::spawn(move || worker.run());
+    let began = monotonic();
+    while log.state(|state| {
+        state
+            .committed
+            .positions
+            .first()
+            .is_none_or(|at| at.next < 40)
+    }) && !running.is_finished()
+    {
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "the worker stands still"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    orders.give(Order::Finish);
+    running.join().unwrap().unwrap();
+    let notes = log.state(|state| state.notes.clone());
+    let sequences: Vec<i64> = notes
+        .iter()
+        .map(|note| Note::read(note).unwrap().sequence)
+        .collect();
+    let expected: Vec<i64> = (0..).take(sequences.len()).collect();
+    assert_eq!(sequences, expected, "the chain has a gap");
+    log.state(|state| state.output.clone())
+}
+
+fn worker(log: &Fake) -> Worker<Echo> {
+    let plan = Arc::new(AggregatePlan::default());
+    let outputs = Outputs::new(plan, &Schemas::new(None), 1).unwrap();
+    let stage = Echo {
+        outputs,
+        next: 0,
+        waiting: Vec::new(),
+        taken: false,
+    };
+    let around = Surroundings {
+        log: Arc::new(Fake(log.0.clone())),
+        clock: Clock::new(ClockSetting::Fixed(Timestamp(0))),
+        commit: config::Commit {
+            interval: Duration::from_millis(1),
+            records: 3,
+        },
+        health: Arc::new(Health::default()),
+        observer: Arc::new(Unobserved),
+    };
+    Worker::new(stage, around, Arc::new(Orders::default()))
+}
+
+#[test]
+fn every_record_counts_once_whatever_becomes_of_a_commit() {
+    use Fault::{After, Before, None, Taken};
+    use Remedy::{Fenced, Renew, Retry};
+    let cases: [&[Fault]; 9] = [
+        &[],
+        &[Before(Renew)],
+        &[After(Renew)],
+        &[None, After(Retry), None, Before(Retry)],
+        // In doubt about writing again what was in doubt.
+        &[None, Before(Renew), Before(Renew), After(Renew)],
+        &[After(Fenced)],
+        &[None, Before(Fenced)],
+        &[None, Taken],
+        &[Taken, After(Renew), Taken],
+    ];
+    let expected: Vec<i64> = (100..140).collect();
+    std::thread::scope(|scope| {
+        for faults in cases {
+            let expected = &expected;
+            scope.spawn(move || assert_eq!(run(faults), *expected, "{faults:?}"));
+        }
+    });
+}
+
+#[test]
+fn positions_that_are_not_ours_and_records_that_are_gone_stop_a_worker() {
+    let position = Position {
+        topic: "in".to_owned(),
+        partition: 0,
+        next: 2,
+    };
+    let cases: [(Option<&str>, i64, &str); 3] = [
+        (
+            None,
+            0,
+            "restoring task 0: the group's positions were set by hand: use a new kafka.group",
+        ),
+        (
+            Some("theirs"),
+            0,
+            "restoring task 0: the group's positions were committed by another program",
+        ),
+        (
+            Some("1 0 0 00 0"),
+            1,
+            "restoring task 0: in/0 begins at 1 now, and 2 records are needed",
+        ),
+    ];
+    for (note, first, expected) in cases {
+        let log = Fake::default();
+        log.state(|state| {
+            state.input = vec![1, 2];
+            state.first = first;
+            state.committed = Committed {
+                positions: vec![position.clone()],
+                note: note.map(str::to_owned),
+            };
+        });
+        let error = worker(&log).run().unwrap_err();
+        assert_eq!(
+            (error.remedy, error.to_string().as_str()),
+            (Remedy::Stop, expected)
+        );
+    }
+}
