@@ -24,8 +24,8 @@ fn slot(practice: &str, guid: &str) -> Identity {
 impl<'a> Normalise<'a> for Appointment<'a> {
     fn normalise(&self, content: u64) -> Result<Draft<'a>, Refusal> {
         let mut fields = Fields::new();
-        let slot_guid = fields.required_identity(self.slot_guid, "slot_guid")?;
         let day = fields.own_day(avro_date(self.appointment_date), "appointment_date")?;
+        let slot_guid = fields.required_identity(self.slot_guid, "slot_guid")?;
         let start = fields.parsed(
             avro_time(self.appointment_start_time),
             "appointment_start_time",
@@ -85,8 +85,8 @@ impl<'a> Normalise<'a> for Appointment<'a> {
 impl<'a> Normalise<'a> for Consultation<'a> {
     fn normalise(&self, content: u64) -> Result<Draft<'a>, Refusal> {
         let mut fields = Fields::new();
-        let guid = fields.required_identity(self.consultation_guid, "consultation_guid")?;
         let day = fields.own_day(avro_date(self.consultation_date), "consultation_date")?;
+        let guid = fields.required_identity(self.consultation_guid, "consultation_guid")?;
         let start = fields.optional(self.start_time, "start_time", avro_time)?;
         let end = fields.optional(self.end_time, "end_time", avro_time)?;
         let at = |time: Option<i64>| time.map(|time| Local::new(day, time));

@@ -56,8 +56,8 @@ fn appointment(practice: &str, id: &str) -> Identity {
 impl<'a> Normalise<'a> for Appointment<'a> {
     fn normalise(&self, content: u64) -> Result<Draft<'a>, Refusal> {
         let mut fields = Fields::new();
-        let id = fields.required_identity(self.appt_id, "appt_id")?;
         let day = fields.own_day(date(self.date), "date")?;
+        let id = fields.required_identity(self.appt_id, "appt_id")?;
         let start = fields.parsed(time(self.time), "time")?;
         let booked_on = fields.optional(present(self.booked_date), "booked_date", date)?;
         let booked_time = fields.optional(present(self.booked_time), "booked_time", time)?;
@@ -116,8 +116,8 @@ impl<'a> Normalise<'a> for Appointment<'a> {
 impl<'a> Normalise<'a> for Consultation<'a> {
     fn normalise(&self, content: u64) -> Result<Draft<'a>, Refusal> {
         let mut fields = Fields::new();
-        let id = fields.required_identity(self.id, "id")?;
         let day = fields.own_day(date(self.date), "date")?;
+        let id = fields.required_identity(self.id, "id")?;
         let start = fields.optional(present(self.time), "time", time)?;
         Ok(Draft::Consultation(ConsultationDraft {
             supplier: Supplier::Inps,

@@ -116,6 +116,7 @@ impl Fields {
             .transpose()
     }
 
+    /// Asked for after the record's own date, which decides what the refusal may tell.
     fn required_identity<'a>(self, text: &'a str, field: &'static str) -> Result<&'a str, Refusal> {
         identity(Some(text)).ok_or(self.refuse(Rejection::MissingIdentity, field))
     }
