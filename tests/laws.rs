@@ -4,6 +4,8 @@
 //! consultations wait, versions come late or twice, and some records are refused or withheld.
 
 mod feed;
+#[path = "laws/oracle.rs"]
+mod oracle;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -453,6 +455,17 @@ proptest! {
         }
         let refused = core.dispositions.iter().filter(|end| matches!(end, Disposition::Rejected(_)));
         prop_assert_eq!(refused.count(), core.letters.len());
+    }
+
+    /// Catches a rule that the core reads otherwise than feeds.md, where rules meet: a second reading of
+    /// it comes to the same dispositions and figures.
+    #[test]
+    fn a_second_reading_comes_to_the_same(draws in streams()) {
+        let stream: Vec<_> = draws.iter().map(|draw| (draw.topic().name(), draw.fields())).collect();
+        let told = oracle::tell(&stream);
+        let core = streamed(&fed(&draws), 1);
+        prop_assert_eq!(oracle::ledger(&feed::ledger(&core.counts)), told.ledger);
+        prop_assert_eq!(oracle::cells(&core.figures), told.figures);
     }
 
     /// Catches anything sticky: a figure that remembers what a record found when it came.
