@@ -9,6 +9,9 @@ use crate::adapters::schemas::Schemas;
 use crate::config::ClockSetting;
 use crate::engine::plan::AggregatePlan;
 use crate::service::observe::Unobserved;
+use crate::wire::datum::Datum;
+use crate::wire::framing::unframe;
+use crate::wire::output::Manifest;
 
 /// What goes wrong with a commit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +34,8 @@ struct State {
     notes: Vec<String>,
     faults: VecDeque<Fault>,
     first: i64,
+    /// How often a stage had to start anew.
+    resets: usize,
 }
 
 #[derive(Default)]
@@ -54,6 +59,18 @@ impl State {
             .filter(|record| record.topic == "rows");
         self.output
             .extend(rows.map(|record| number(record.value.unwrap())));
+        for manifest in transaction
+            .records()
+            .filter(|record| record.topic == "gpad.ledger")
+        {
+            let (_, datum) = unframe(manifest.value).unwrap();
+            let read = &Manifest::from_bytes(datum).unwrap().positions[0];
+            let before = self.committed.positions.first().map_or(0, |at| at.next);
+            assert_eq!(
+                (read.from, read.to),
+                (before, transaction.positions[0].next)
+            );
+        }
         self.committed.positions.clone_from(&transaction.positions);
         self.committed.note = Some(transaction.note.clone());
         self.notes.push(transaction.note.clone());
@@ -214,6 +231,7 @@ impl Output for FakeOutput {
 /// Sends on each value read, and refuses to be told of one twice in one life.
 struct Echo {
     outputs: Outputs,
+    log: Fake,
     next: i64,
     waiting: Vec<i64>,
     taken: bool,
@@ -237,6 +255,7 @@ impl Stage for Echo {
     }
 
     fn reset(&mut self, _: Option<&Note>) -> Result<(), LogError> {
+        self.log.state(|state| state.resets += 1);
         (self.next, self.taken) = (0, false);
         self.waiting.clear();
         Ok(())
@@ -309,6 +328,16 @@ fn run(faults: &[Fault]) -> Vec<i64> {
         .collect();
     let expected: Vec<i64> = (0..).take(sequences.len()).collect();
     assert_eq!(sequences, expected, "the chain has a gap");
+    let taken = faults
+        .iter()
+        .filter(|fault| **fault == Fault::Taken)
+        .count();
+    let resets = log.state(|state| state.resets);
+    assert_eq!(
+        resets,
+        1 + taken,
+        "{faults:?}: a doubt alone costs no state"
+    );
     log.state(|state| state.output.clone())
 }
 
@@ -317,6 +346,7 @@ fn worker(log: &Fake) -> Worker<Echo> {
     let outputs = Outputs::new(plan, &Schemas::new(None), 1).unwrap();
     let stage = Echo {
         outputs,
+        log: Fake(log.0.clone()),
         next: 0,
         waiting: Vec::new(),
         taken: false,
