@@ -56,11 +56,69 @@ struct Folder {
     supplier: Option<Changes>,
 }
 
+/// Where a fact counts in one aggregate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Contribution {
+    /// With the practice's group as its place.
+    key: Key,
+    groups: Groups,
+    supplier: Supplier,
+}
+
+/// What a fact adds to an aggregate goes to `sums`, zeros where it adds nothing.
+fn contribution(
+    aggregate: &Aggregate,
+    fact: Option<(&Fact, Groups)>,
+    sums: &mut [i64],
+) -> Option<Contribution> {
+    let Some((fact, groups)) = fact.filter(|(fact, _)| aggregate.concerns(fact)) else {
+        sums.fill(0);
+        return None;
+    };
+    aggregate.measure(fact, sums).then(|| Contribution {
+        key: Key {
+            place: groups.practice,
+            window: aggregate.window_of(fact.day).0,
+            dimensions: aggregate.pack(fact),
+        },
+        groups,
+        supplier: fact.supplier,
+    })
+}
+
+impl Folder {
+    fn add(&mut self, aggregate: &Aggregate, at: Contribution, sums: &[i64], sign: i64) {
+        let Contribution {
+            key,
+            groups,
+            supplier,
+        } = at;
+        if let Some((changes, _)) = &mut self.practice {
+            changes.add(key, sums, sign);
+        }
+        if let Some(changes) = &mut self.geography {
+            let place = if aggregate.has_pcn() {
+                groups.with_pcn
+            } else {
+                groups.without_pcn
+            };
+            changes.add(Key { place, ..key }, sums, sign);
+        }
+        if let Some(changes) = &mut self.supplier {
+            let place = supplier as u32;
+            changes.add(Key { place, ..key }, sums, sign);
+        }
+    }
+}
+
 /// The folder of every aggregate of a plan.
 #[derive(Debug)]
 pub struct Fold {
     plan: Arc<AggregatePlan>,
     folders: Vec<Folder>,
+    /// Measures of the widest aggregate.
+    widest: usize,
+    /// Of the fact that stood, then of the one that stands.
     sums: Vec<i64>,
     grouped: Grouped,
 }
@@ -75,7 +133,7 @@ struct Grouped {
 }
 
 /// What one practice's row is grouped by.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Groups {
     practice: u32,
     with_pcn: u32,
@@ -135,42 +193,36 @@ impl Fold {
             .aggregates
             .iter()
             .map(|aggregate| aggregate.measures.len())
-            .max();
+            .max()
+            .unwrap_or(0);
         Self {
             folders,
-            sums: vec![0; widest.unwrap_or(0)],
+            sums: vec![0; 2 * widest],
+            widest,
             plan,
             grouped: Grouped::default(),
         }
     }
 
-    /// Adds a fact, or takes it back with `sign` −1.
-    pub fn add(&mut self, reference: &Reference, fact: &Fact, sign: i64) {
-        let groups = self.grouped.of(reference, fact.place);
+    /// Takes back the fact that stood and adds the one that stands. An aggregate that reads the same
+    /// in both is left alone: most versions change few of them.
+    pub fn replace(&mut self, reference: &Reference, stood: Option<&Fact>, stands: Option<&Fact>) {
+        let grouped = &mut self.grouped;
+        let mut groups = |fact: Option<&Fact>| fact.map(|fact| grouped.of(reference, fact.place));
+        let (old_groups, new_groups) = (groups(stood), groups(stands));
         for (folder, aggregate) in self.folders.iter_mut().zip(&self.plan.aggregates) {
-            let sums = &mut self.sums[..aggregate.measures.len()];
-            if !aggregate.measure(fact, sums) {
+            let measures = aggregate.measures.len();
+            let (old_sums, new_sums) = self.sums.split_at_mut(self.widest);
+            let old = contribution(aggregate, stood.zip(old_groups), &mut old_sums[..measures]);
+            let new = contribution(aggregate, stands.zip(new_groups), &mut new_sums[..measures]);
+            if old == new && old_sums[..measures] == new_sums[..measures] {
                 continue;
             }
-            let key = Key {
-                place: groups.practice,
-                window: aggregate.window_of(fact.day).0,
-                dimensions: aggregate.pack(fact),
-            };
-            if let Some((changes, _)) = &mut folder.practice {
-                changes.add(key, sums, sign);
+            if let Some(old) = old {
+                folder.add(aggregate, old, &old_sums[..measures], -1);
             }
-            if let Some(changes) = &mut folder.geography {
-                let place = if aggregate.has_pcn() {
-                    groups.with_pcn
-                } else {
-                    groups.without_pcn
-                };
-                changes.add(Key { place, ..key }, sums, sign);
-            }
-            if let Some(changes) = &mut folder.supplier {
-                let place = fact.supplier as u32;
-                changes.add(Key { place, ..key }, sums, sign);
+            if let Some(new) = new {
+                folder.add(aggregate, new, &new_sums[..measures], 1);
             }
         }
     }

@@ -48,6 +48,10 @@ struct Packed {
 }
 
 /// One aggregate, compiled.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent properties of a declaration, not states of a machine"
+)]
 #[derive(Debug, Clone)]
 pub struct Aggregate {
     pub name: Arc<str>,
@@ -59,6 +63,9 @@ pub struct Aggregate {
     /// Levels of geography above the practice, finest first.
     above: Vec<Level>,
     has_supplier: bool,
+    reads_publication: bool,
+    reads_capacity: bool,
+    reads_consultations: bool,
     ratio_parts: Vec<(usize, usize)>,
 }
 
@@ -103,7 +110,14 @@ impl Aggregate {
         let mut above = declaration.levels.clone();
         above.retain(|level| !matches!(level, Level::Practice | Level::Supplier));
         above.sort_unstable();
+        let reads = |basis| {
+            let mut measures = declaration.measures.iter();
+            measures.any(|measure| measure.basis() == basis)
+        };
         Ok(Self {
+            reads_publication: reads(Basis::Publication),
+            reads_capacity: reads(Basis::Capacity),
+            reads_consultations: reads(Basis::Consultations),
             name: declaration.name.as_str().into(),
             window: declaration.window,
             measures: declaration.measures.clone(),
@@ -149,6 +163,15 @@ impl Aggregate {
         self.dimensions()
             .map(|dimension| dimension.values().len() as u64)
             .product()
+    }
+
+    /// Whether a fact can add anything: publications alone are read by most aggregates, and most
+    /// slots are not published yet.
+    pub(super) fn concerns(&self, fact: &Fact) -> bool {
+        let consulted = fact.contradictions > 0 || fact.unbooked_consultations > 0;
+        self.reads_consultations && consulted
+            || self.reads_capacity && fact.capacity.is_some()
+            || self.reads_publication && fact.publication.is_some()
     }
 
     /// What a fact adds, measure by measure; `false` if nothing.

@@ -151,9 +151,7 @@ impl Task {
             wait: wait.map_or(WaitingBand::Unknown, WaitingBand::from_days),
             category: match held.category {
                 CategorySource::Own(own) => own,
-                CategorySource::Mapping(slot_type) => {
-                    self.slot_types.category(&self.reference, slot_type, day)
-                }
+                CategorySource::Mapping(slot_type) => self.slot_types.category(slot_type, day),
             },
             actual_minutes: held.actual_minutes().or(consulted.minutes),
             is_booked_after: wait.is_some_and(|days| days < 0),

@@ -140,9 +140,11 @@ impl Task {
         self.watermarks.see(draft.supplier, draft.version);
         let category = match categorised.own {
             Some(own) => CategorySource::Own(own),
-            None => {
-                CategorySource::Mapping(self.slot_types.intern(practice, categorised.slot_type))
-            }
+            None => CategorySource::Mapping(self.slot_types.intern(
+                &self.reference,
+                practice,
+                categorised.slot_type,
+            )),
         };
         let is_covid = categorised.is_covid_vaccination;
         let read = read::appointment(draft, category, is_covid);
@@ -245,6 +247,7 @@ impl Task {
         for index in &unbooked {
             self.fold_unbooked(*index, -1);
         }
+        self.slot_types.follow(&reference, &changed);
         self.reference = reference;
         for index in unbooked {
             self.fold_unbooked(index, 1);
@@ -294,14 +297,9 @@ impl Task {
             }
         }
         let stands = self.fact(index);
-        if stands == stood {
-            return;
-        }
-        if let Some(fact) = stood {
-            self.fold.add(&self.reference, &fact, -1);
-        }
-        if let Some(fact) = stands {
-            self.fold.add(&self.reference, &fact, 1);
+        if stands != stood {
+            self.fold
+                .replace(&self.reference, stood.as_ref(), stands.as_ref());
         }
     }
 
@@ -319,9 +317,10 @@ impl Task {
         if self.is_loading {
             return;
         }
-        if let Some(fact) = self.unbooked_fact(index) {
-            self.fold.add(&self.reference, &fact, sign);
-        }
+        let fact = self.unbooked_fact(index);
+        let (stood, stands) = if sign < 0 { (fact, None) } else { (None, fact) };
+        self.fold
+            .replace(&self.reference, stood.as_ref(), stands.as_ref());
     }
 
     /// Takes a consultation out of the figures and of its slot's list, before it is replaced.

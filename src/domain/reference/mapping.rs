@@ -32,11 +32,3 @@ pub(super) fn upserted(
     }
     Some(changed)
 }
-
-/// Among those that hold the day, the greatest effective date (feeds.md, rule 4).
-#[must_use]
-pub fn in_force(mappings: &[SlotTypeMapping], day: Day) -> Option<&SlotTypeMapping> {
-    mappings.iter().rev().find(|mapping| {
-        mapping.effective_from <= day && mapping.effective_to.is_none_or(|end| day < end)
-    })
-}

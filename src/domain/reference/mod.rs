@@ -17,7 +17,7 @@ use super::place::Place;
 use super::time::Day;
 
 pub use agreement::{Agreement, AgreementState};
-pub use mapping::{SlotTypeMapping, in_force};
+pub use mapping::SlotTypeMapping;
 pub use practice::{Names, PracticeRow};
 
 /// A practice in this process, by its place in [`Reference`].
