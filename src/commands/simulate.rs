@@ -33,7 +33,12 @@ pub struct Arguments {
     #[arg(long, value_name = "YYYY-MM", value_parser = month)]
     pub month: Month,
     /// Multiply every count, rounded so that the total is right; 0.001 makes a thousandth.
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        default_value_t = 1.0,
+        allow_negative_numbers = true
+    )]
     pub scale: f64,
     /// Another seed draws other records for the same cells.
     #[arg(long, default_value_t = 1)]
@@ -105,6 +110,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::Usage(
             "--speed: expected a number above 0".to_owned(),
         ));
+    }
+    if !arguments.cells.is_file() {
+        let file = arguments.cells.display();
+        return Err(Failure::Usage(format!(
+            "--cells {file}: there is no such file"
+        )));
     }
     let cells = Cells::read(&arguments.cells, arguments.month).map_err(anyhow::Error::from)?;
     let plan = Plan::new(&cells, arguments.options()).map_err(anyhow::Error::from)?;

@@ -1,0 +1,179 @@
+//! Wrong use of every command that works on files: one error that names it, and the exit code that says who must act.
+
+use std::fs;
+use std::process::Command;
+
+/// What a command says to standard error, and its exit code.
+fn fail(arguments: &[&str]) -> (String, i32) {
+    let output = Command::new(env!("CARGO_BIN_EXE_gpad-live"))
+        .args(arguments)
+        .env_remove("GPAD_CONFIG")
+        .output()
+        .expect("the command starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (said, output.status.code().unwrap_or(-1))
+}
+
+#[test]
+fn wrong_use_is_named_in_one_error_and_exits_with_2() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let cells = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/data/Regional_CSV_Dorset.csv"
+    );
+    fs::create_dir(at("empty")).expect("a folder");
+    fs::write(at("typo.toml"), "[kafka]\nborkers = 'localhost:9092'\n").expect("a file");
+    fs::write(at("range.toml"), "[commit]\ninterval_ms = 1\n").expect("a file");
+    fs::write(at("broken.csv"), "CCG_CODE,nonsense\n1,2\n").expect("a file");
+    fs::write(
+        at("levels.toml"),
+        "[[aggregate]]\nname='a'\nlevels=['county']\nmeasures=['appointments']\n",
+    )
+    .expect("a file");
+    let (absent, empty, out) = (at("absent"), at("empty"), at("out"));
+    let (typo, range, levels, broken) = (
+        at("typo.toml"),
+        at("range.toml"),
+        at("levels.toml"),
+        at("broken.csv"),
+    );
+    let cases: &[(&[&str], &[&str])] = &[
+        (
+            &["replay", "--input", &absent, "--output", &out],
+            &[&absent, "no such folder"],
+        ),
+        (
+            &["replay", "--input", &empty, "--output", &out],
+            &[&empty, "emis.appointments.avro"],
+        ),
+        (
+            &[
+                "replay",
+                "--input",
+                &empty,
+                "--output",
+                &out,
+                "--as-of",
+                "yesterday",
+            ],
+            &["--as-of", "yesterday", "2022-03-01T00:00:00Z"],
+        ),
+        (
+            &[
+                "replay", "--input", &empty, "--output", &out, "--config", &typo,
+            ],
+            &[&typo, "borkers"],
+        ),
+        (
+            &[
+                "replay", "--input", &empty, "--output", &out, "--config", &range,
+            ],
+            &["interval_ms", "25", "60000"],
+        ),
+        (
+            &[
+                "replay", "--input", &empty, "--output", &out, "--config", &levels,
+            ],
+            &["county", "sub_icb"],
+        ),
+        (
+            &[
+                "replay", "--input", &empty, "--output", &out, "--config", &absent,
+            ],
+            &[&absent],
+        ),
+        (
+            &[
+                "simulate", "--cells", &absent, "--month", "2021-03", "--output", &out,
+            ],
+            &[&absent],
+        ),
+        (
+            &[
+                "simulate", "--cells", &broken, "--month", "2021-03", "--output", &out,
+            ],
+            &[&broken],
+        ),
+        (
+            &[
+                "simulate", "--cells", cells, "--month", "2031-03", "--output", &out,
+            ],
+            &["2031-03", "2021-03"],
+        ),
+        (
+            &[
+                "simulate", "--cells", cells, "--month", "March", "--output", &out,
+            ],
+            &["--month", "March"],
+        ),
+        (
+            &[
+                "simulate", "--cells", cells, "--month", "2021-03", "--output", &out, "--scale",
+                "-1",
+            ],
+            &["scale"],
+        ),
+        (
+            &["simulate", "--cells", cells, "--month", "2021-03"],
+            &["--output"],
+        ),
+        (
+            &["publish", "--month", "2021-13", "--output", &out],
+            &["--month", "2021-13"],
+        ),
+        (
+            &[
+                "publish", "--month", "2021-03", "--output", &out, "--config", &typo,
+            ],
+            &["borkers"],
+        ),
+        (&["run", "--config", &typo], &["borkers"]),
+        (&["dance"], &["dance"]),
+    ];
+    for (arguments, named) in cases {
+        let (said, code) = fail(arguments);
+        assert_eq!(code, 2, "{arguments:?}: {said}");
+        for name in *named {
+            assert!(
+                said.contains(name),
+                "{arguments:?} does not name {name}: {said}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_torn_file_and_an_unreachable_broker_exit_with_1() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    fs::create_dir(at("torn")).expect("a folder");
+    fs::write(at("torn/emis.appointments.avro"), "Obj?").expect("a file");
+    fs::write(
+        at("nobody.toml"),
+        "[kafka]\nbrokers = '127.0.0.1:1'\npatience_seconds = 1\n",
+    )
+    .expect("a file");
+    let (torn, out, nobody) = (at("torn"), at("out"), at("nobody.toml"));
+    let cases: &[(&[&str], &str)] = &[
+        (
+            &["replay", "--input", &torn, "--output", &out],
+            "emis.appointments.avro",
+        ),
+        (
+            &[
+                "publish", "--month", "2021-03", "--output", &out, "--config", &nobody,
+            ],
+            "127.0.0.1:1",
+        ),
+        (&["run", "--config", &nobody], "127.0.0.1:1"),
+    ];
+    for (arguments, named) in cases {
+        let (said, code) = fail(arguments);
+        assert_eq!(code, 1, "{arguments:?}: {said}");
+        assert!(
+            said.contains(named),
+            "{arguments:?} does not name {named}: {said}"
+        );
+    }
+}
