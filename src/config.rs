@@ -28,6 +28,7 @@ pub struct Settings {
     pub ignorable_fields: Vec<String>,
     pub registry: Registry,
     pub http: Http,
+    pub metrics: Metrics,
     pub clock: ClockSetting,
     /// `[[aggregate]]` as it stands in the file, and the file; the defaults where there is none.
     pub aggregates: Option<(Value, Origin)>,
@@ -100,6 +101,12 @@ pub struct Http {
     pub address: Option<SocketAddr>,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metrics {
+    /// A configuration whose metrics could grow to more series than this does not start.
+    pub series: usize,
+}
+
 /// What time it is: the wall's, one instant, or simulated time that runs `speed` times as fast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockSetting {
@@ -157,6 +164,7 @@ impl Default for Settings {
             http: Http {
                 address: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
             },
+            metrics: Metrics { series: 5_000 },
             clock: ClockSetting::Wall,
             aggregates: None,
         }

@@ -19,6 +19,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(commands::run::Arguments),
+    Demo(commands::demo::Arguments),
     Replay(commands::replay::Arguments),
     Publish(commands::publish::Arguments),
     Simulate(commands::simulate::Arguments),
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     start_logging();
     let outcome = match arguments.command {
         Command::Run(arguments) => commands::run::run(&arguments),
+        Command::Demo(arguments) => commands::demo::run(&arguments),
         Command::Replay(arguments) => commands::replay::run(&arguments),
         Command::Simulate(arguments) => commands::simulate::run(&arguments),
         Command::Publish(arguments) => commands::publish::run(&arguments),

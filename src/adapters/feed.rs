@@ -86,6 +86,14 @@ impl LogSink {
         })
     }
 
+    /// Returns when everything sent so far is stored.
+    ///
+    /// # Errors
+    /// When something was not delivered.
+    pub fn flush(&mut self) -> Result<(), LogError> {
+        self.append.flush()
+    }
+
     /// Returns when everything sent is stored.
     ///
     /// # Errors

@@ -1,10 +1,13 @@
 //! One file a subcommand.
 
 pub mod config;
+pub mod demo;
+pub mod feed;
 pub mod publish;
 pub mod replay;
 pub mod run;
 pub mod schemas;
+pub mod serve;
 pub mod simulate;
 pub mod topics;
 

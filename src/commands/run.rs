@@ -1,4 +1,4 @@
-//! `run`: the service, against Kafka.
+//! `run`: the service, against Kafka or the embedded log.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,14 +6,16 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::Failure;
+use super::serve::{Shown, embedded, listen, serve};
 use crate::adapters::clock::Clock;
 use crate::adapters::kafka::KafkaLog;
+use crate::adapters::log::Log;
 use crate::adapters::registry::Registry;
 use crate::adapters::schemas::Schemas;
 use crate::config::Settings;
-use crate::service::{Health, Service, Stop, Unobserved};
+use crate::service::{Health, Service, Stop};
 
-/// Run the service against Kafka.
+/// Run the service against Kafka, or against an embedded log.
 ///
 /// Reads the eight supplier topics and the three reference topics, and keeps the aggregates' topics up to date,
 /// exactly once. Started once or fifty times, alike: instances of one group share the tasks. It ends on SIGTERM or
@@ -23,12 +25,17 @@ use crate::service::{Health, Service, Stop, Unobserved};
 Examples:
   gpad-live run --config /etc/gpad-live.toml
   GPAD_KAFKA_BROKERS=broker-1:9092,broker-2:9092 gpad-live run
+  gpad-live run --embedded /var/lib/gpad-live
 
-Before the first start: gpad-live topics create")]
+Before the first start on Kafka: gpad-live topics create. An embedded log makes its topics itself; it is one
+file that one process has open at a time, filled beforehand with: gpad-live simulate --embedded DIR")]
 pub struct Arguments {
     /// Settings; without it the defaults. Variables such as GPAD_KAFKA_BROKERS go before the file.
     #[arg(long, value_name = "FILE", env = "GPAD_CONFIG")]
     pub config: Option<PathBuf>,
+    /// Instead of Kafka, the embedded log in this directory: for a small site, on one machine, with nothing installed.
+    #[arg(long, value_name = "DIR")]
+    pub embedded: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -37,25 +44,43 @@ pub struct Arguments {
 /// Wrong configuration before anything starts; later what a person must see to.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = Settings::load(arguments.config.as_deref())?;
-    KafkaLog::check(&settings.kafka).map_err(|error| Failure::Usage(error.to_string()))?;
+    if arguments.embedded.is_none() {
+        KafkaLog::check(&settings.kafka).map_err(|error| Failure::Usage(error.to_string()))?;
+    }
     let plan = Arc::new(super::plan_of(&settings, Some(settings.horizon_days))?);
+    let listener = listen(settings.http.address)?;
     let stop = Stop::default();
     stop_on_signals(&stop).map_err(Failure::Failed)?;
-    tracing::info!(brokers = %settings.kafka.brokers, group = %settings.kafka.group, "connecting");
-    let log = KafkaLog::open(&settings.kafka).map_err(|error| Failure::Failed(error.into()))?;
+    let log: Arc<dyn Log> = if let Some(directory) = &arguments.embedded {
+        Arc::new(embedded(directory, &plan.aggregates)?)
+    } else {
+        tracing::info!(brokers = %settings.kafka.brokers, group = %settings.kafka.group, "connecting");
+        Arc::new(KafkaLog::open(&settings.kafka).map_err(|error| Failure::Failed(error.into()))?)
+    };
+    let (clock, health) = (Clock::new(settings.clock), Arc::new(Health::default()));
+    let shown = Shown {
+        plan: plan.aggregates.clone(),
+        clock,
+        health: health.clone(),
+        stop: stop.clone(),
+        banner: None,
+        series: settings.metrics.series,
+    };
+    let serving = serve(&log, listener, shown)?;
     let service = Service {
-        log: Arc::new(log),
+        log,
         schemas: Arc::new(Schemas::new(Registry::new(&settings.registry))),
         plan,
         commit: settings.commit.clone(),
-        clock: Clock::new(settings.clock),
-        observer: Arc::new(Unobserved),
-        health: Arc::new(Health::default()),
+        clock,
+        observer: serving.observer.clone(),
+        health,
         stop,
     };
     service
         .run()
         .map_err(|error| Failure::Failed(error.into()))?;
+    drop(serving);
     tracing::info!("stopped");
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::adapters::kafka::KafkaLog;
 use crate::adapters::log::LogError;
 use crate::adapters::registry::Registry;
 use crate::adapters::schemas::Schemas;
-use crate::config::Settings;
+use crate::config::{Settings, aggregates};
 use crate::domain::time::{Day, Month};
 use crate::simulate::calendar::Service;
 use crate::simulate::cells::Cells;
@@ -47,10 +47,14 @@ pub struct Arguments {
     #[arg(
         long,
         value_name = "DIR",
-        required_unless_present = "brokers",
-        conflicts_with = "brokers"
+        required_unless_present_any = ["brokers", "embedded"],
+        conflicts_with_all = ["brokers", "embedded"]
     )]
     pub output: Option<PathBuf>,
+    /// Append to the embedded log in this directory, which no service has open meanwhile, in order of time;
+    /// `run --embedded` then reads it. Done again after an interruption it changes nothing but the duplicates.
+    #[arg(long, value_name = "DIR", conflicts_with = "brokers")]
+    pub embedded: Option<PathBuf>,
     /// Send to these Kafka brokers.
     #[arg(long, value_name = "HOST:PORT,…")]
     pub brokers: Option<String>,
@@ -71,11 +75,11 @@ pub struct Arguments {
     pub service_to: Day,
 }
 
-fn month(text: &str) -> Result<Month, String> {
+pub(super) fn month(text: &str) -> Result<Month, String> {
     Month::parse(text).ok_or_else(|| "a month such as 2022-02 is wanted".to_owned())
 }
 
-fn day(text: &str) -> Result<Day, String> {
+pub(super) fn day(text: &str) -> Result<Day, String> {
     text.parse()
         .map(Day::from_date)
         .map_err(|_| "a day such as 2020-03-01 is wanted".to_owned())
@@ -121,9 +125,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let plan = Plan::new(&cells, arguments.options()).map_err(anyhow::Error::from)?;
     let bar = bar(plan.cells().total());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let summary = match &arguments.output {
-        Some(output) => write(arguments, &plan, output, threads, &bar)?,
-        None => send(arguments, &plan, threads, &bar)?,
+    let summary = match (&arguments.output, &arguments.embedded) {
+        (Some(output), _) => write(arguments, &plan, output, threads, &bar)?,
+        (None, Some(directory)) => append(arguments, &plan, directory, threads, &bar)?,
+        (None, None) => send(arguments, &plan, threads, &bar)?,
     };
     bar.finish_and_clear();
     tracing::info!(
@@ -152,6 +157,25 @@ fn write(
     files
         .finish()
         .with_context(|| format!("--output {}", output.display()))?;
+    Ok(summary)
+}
+
+fn append(
+    arguments: &Arguments,
+    plan: &Plan,
+    directory: &Path,
+    threads: usize,
+    bar: &ProgressBar,
+) -> Result<Summary, Failure> {
+    let settings = Settings::load(arguments.config.as_deref())?;
+    let aggregates = aggregates::plan(settings.aggregates.as_ref())?;
+    let log = super::serve::embedded(directory, &aggregates)?;
+    let mut sink = LogSink::new(&log, &Schemas::new(None), None).map_err(anyhow::Error::from)?;
+    let mut progress = |counted| bar.set_position(counted);
+    let summary = in_time_order(plan, &mut sink, threads, directory, &mut progress)
+        .map_err(anyhow::Error::from)?;
+    sink.finish()
+        .map_err(|error| Failure::Failed(error.into()))?;
     Ok(summary)
 }
 

@@ -9,8 +9,8 @@ use toml::Value;
 
 use super::source::{Source, integer, text, texts};
 use super::{
-    ClockSetting, Commit, ConfigError, Http, Kafka, Registry, Secret, ServicePeriod, Settings,
-    Shown, Topics, Windows,
+    ClockSetting, Commit, ConfigError, Http, Kafka, Metrics, Registry, Secret, ServicePeriod,
+    Settings, Shown, Topics, Windows,
 };
 use crate::domain::time::{Day, Timestamp};
 
@@ -84,6 +84,14 @@ impl Settings {
                         text => text.parse().ok().map(Some),
                     },
                     |address| address.map_or_else(|| "\"off\"".to_owned(), |a| format!("\"{a}\"")),
+                )?,
+            },
+            metrics: Metrics {
+                series: number(
+                    &mut source,
+                    "metrics.series",
+                    default.metrics.series,
+                    100..=10_000_000,
                 )?,
             },
             clock: source.take(

@@ -33,7 +33,8 @@ pub struct FirstStage {
     stop: Stop,
     pipeline: Pipeline,
     followed: Snapshot,
-    pending: i64,
+    /// By supplier topic.
+    pending: [i64; SupplierTopic::ALL.len()],
     /// Since the last settlement, counted here and by the pipeline.
     taken: i64,
 }
@@ -66,7 +67,7 @@ impl FirstStage {
             stop: common.stop.clone(),
             pipeline: Pipeline::new(common.plan.clone(), followed.reference.clone()),
             followed,
-            pending: 0,
+            pending: [0; SupplierTopic::ALL.len()],
             taken: 0,
         }
     }
@@ -105,7 +106,7 @@ impl Stage for FirstStage {
         };
         self.followed.reference = reference.clone();
         self.pipeline = Pipeline::new(self.plan.clone(), reference);
-        (self.pending, self.taken) = (0, 0);
+        (self.pending, self.taken) = ([0; SupplierTopic::ALL.len()], 0);
         if note.is_some() {
             self.pipeline.start_loading();
         }
@@ -168,8 +169,10 @@ impl Stage for FirstStage {
             "task {}: every record read ends in exactly one disposition; nothing of this is committed",
             self.name
         );
-        self.pending += pending(&summary.counts);
-        draft.pending = self.pending;
+        for (pending, more) in self.pending.iter_mut().zip(pending(&summary.counts)) {
+            *pending += more;
+        }
+        draft.pending = self.pending.iter().sum();
         draft.as_of = summary.as_of;
         draft.counts = summary.counts;
         taken > 0 || !draft.transaction.is_empty()
@@ -186,13 +189,12 @@ impl Stage for FirstStage {
             worker: &self.name,
             entries: slots + consultations,
             bytes: task.bytes(),
+            pending: &self.pending,
+            watermarks: task.watermarks(),
         });
     }
 }
 
-fn pending(counts: &Counts) -> i64 {
-    SupplierTopic::ALL
-        .into_iter()
-        .map(|topic| counts.of(topic, Disposition::Pending))
-        .sum()
+fn pending(counts: &Counts) -> [i64; SupplierTopic::ALL.len()] {
+    SupplierTopic::ALL.map(|topic| counts.of(topic, Disposition::Pending))
 }

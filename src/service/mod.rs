@@ -2,6 +2,7 @@
 
 mod decoders;
 mod first;
+mod metered;
 mod note;
 mod observe;
 mod outputs;

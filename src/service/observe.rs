@@ -5,7 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::domain::time::Timestamp;
+use crate::domain::topic::SupplierTopic;
 use crate::engine::ledger::Counts;
+use crate::engine::watermark::Watermarks;
 
 /// One thing that happened, told to whoever keeps metrics.
 #[derive(Debug)]
@@ -23,6 +25,9 @@ pub enum Observation<'a> {
         worker: &'a str,
         entries: usize,
         bytes: usize,
+        /// Records pending, by supplier topic.
+        pending: &'a [i64; SupplierTopic::ALL.len()],
+        watermarks: &'a Watermarks,
     },
     /// A worker has ended, here or for good: what it held is no longer ours to tell.
     Ended { worker: &'a str },

@@ -1,0 +1,169 @@
+//! Keeps the figures up with their topics.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use super::{Figures, State};
+use crate::adapters::effects;
+use crate::adapters::log::{Log, LogError, Message, Position, Remedy, Span};
+use crate::domain::topic::ReferenceTopic;
+use crate::engine::plan::AggregatePlan;
+use crate::wire::datum::Datum;
+use crate::wire::framing::unframe;
+use crate::wire::output::{AggregateKey, AggregateValue, Manifest};
+use crate::wire::reference::Practice;
+
+const LEDGER: &str = "gpad.ledger";
+/// Records between two looks of those who show the figures.
+const BATCH: usize = 2_000;
+const WAIT: Duration = Duration::from_millis(200);
+
+/// A record taken out of the reader, so that the figures are locked for moments only.
+struct Taken {
+    topic: usize,
+    key: Vec<u8>,
+    value: Option<Vec<u8>>,
+}
+
+impl Figures {
+    /// Reads the topics from their beginnings and then follows them, until `is_over` says so.
+    /// Errors of the log are logged and waited out.
+    pub fn follow(&self, log: &dyn Log, is_over: &dyn Fn() -> bool) {
+        let mut topics: Vec<String> = (self.plan.aggregates.iter())
+            .map(|aggregate| effects::aggregate_topic(&aggregate.name))
+            .collect();
+        topics.extend([
+            LEDGER.to_owned(),
+            ReferenceTopic::Practices.name().to_owned(),
+        ]);
+        let mut positions = BTreeMap::new();
+        while !is_over() {
+            if let Err(error) = self.follow_once(log, &topics, &mut positions, is_over) {
+                tracing::warn!("reading the figures: {error}");
+                let mut left = 10;
+                while left > 0 && !is_over() {
+                    std::thread::sleep(WAIT / 2);
+                    left -= 1;
+                }
+            }
+        }
+    }
+
+    fn follow_once(
+        &self,
+        log: &dyn Log,
+        topics: &[String],
+        positions: &mut BTreeMap<(usize, i32), i64>,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<(), LogError> {
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let mut taken = Vec::with_capacity(BATCH);
+        for (at, (name, count)) in names.iter().zip(log.partitions(&names)?).enumerate() {
+            let count = count.ok_or_else(|| {
+                LogError::new(
+                    Remedy::Retry,
+                    format!("reading {name}"),
+                    "the topic does not exist",
+                )
+            })?;
+            for partition in 0..count {
+                let next = positions.entry((at, partition)).or_insert(0);
+                let span = Span {
+                    from: *next,
+                    ..Span::whole(partition)
+                };
+                let take = &mut |message: Option<Message<'_>>| {
+                    if let Some(message) = message {
+                        taken.push(copy(at, &message));
+                        *next = message.offset + 1;
+                        if taken.len() >= BATCH {
+                            self.put(topics, &mut taken);
+                        }
+                    }
+                    flow(!is_over())
+                };
+                let ends = log.scan(name, &[span], take);
+                // Also after an error: what was handed over is not read again, and the ledger is a sum.
+                self.put(topics, &mut taken);
+                if is_over() {
+                    return Ok(());
+                }
+                if let Some(end) = ends?.first() {
+                    positions.insert((at, partition), end.next);
+                }
+            }
+        }
+        self.write().is_complete = true;
+        let start: Vec<Position> = (positions.iter())
+            .map(|((at, partition), next)| Position {
+                topic: topics[*at].clone(),
+                partition: *partition,
+                next: *next,
+            })
+            .collect();
+        let mut reader = log.reader(&names, &start)?;
+        while !is_over() {
+            let outcome = reader.read(BATCH, WAIT, &mut |message| {
+                taken.push(copy(message.topic, &message));
+                positions.insert((message.topic, message.partition), message.offset + 1);
+                ControlFlow::Continue(())
+            });
+            self.put(topics, &mut taken);
+            match outcome {
+                Err(error) if error.remedy != Remedy::Retry => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&self, topics: &[String], taken: &mut Vec<Taken>) {
+        if taken.is_empty() {
+            return;
+        }
+        let mut state = self.write();
+        for record in taken.drain(..) {
+            // What cannot be read was not written by this service; its topics are its own.
+            if take(&mut state, &self.plan, &topics[record.topic], &record).is_none() {
+                tracing::debug!(topic = topics[record.topic], "a record that is not ours");
+            }
+        }
+        state.version += 1;
+    }
+}
+
+fn take(state: &mut State, plan: &AggregatePlan, topic: &str, record: &Taken) -> Option<()> {
+    let datum = |bytes| unframe(Some(bytes)).ok().map(|(_, datum)| datum);
+    if topic == LEDGER {
+        let manifest = Manifest::from_bytes(datum(record.value.as_deref()?)?).ok()?;
+        state.ledger.take(&manifest);
+    } else if topic == ReferenceTopic::Practices.name() {
+        let practice = Practice::from_bytes(datum(record.value.as_deref()?)?).ok()?;
+        state.places.take(&practice);
+    } else {
+        let key = AggregateKey::from_bytes(datum(&record.key)?).ok()?;
+        let value = match &record.value {
+            Some(value) => Some(AggregateValue::from_bytes(datum(value)?).ok()?),
+            None => None,
+        };
+        state.take(plan, &effects::row_of(key, value)?);
+    }
+    Some(())
+}
+
+fn copy(topic: usize, message: &Message<'_>) -> Taken {
+    Taken {
+        topic,
+        key: message.key.unwrap_or_default().to_vec(),
+        value: message.value.map(<[u8]>::to_vec),
+    }
+}
+
+fn flow(go_on: bool) -> ControlFlow<()> {
+    if go_on {
+        ControlFlow::Continue(())
+    } else {
+        ControlFlow::Break(())
+    }
+}

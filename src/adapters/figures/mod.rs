@@ -1,0 +1,285 @@
+//! The figures as they are committed: what the aggregates' topics, the ledger and the register of practices say.
+//!
+//! Read from the topics and not from the tasks, so it shows the same whatever instance is asked, and only what is
+//! committed. Bounded: beyond [`MOST_ROWS`] the oldest windows of the finest levels are let go of, and the answer
+//! to a question about them says so.
+
+mod follow;
+mod ledger;
+mod places;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::domain::aggregate::{Published, Row};
+use crate::domain::place::Level;
+use crate::domain::time::{Day, Timestamp};
+use crate::engine::plan::{Aggregate, AggregatePlan};
+
+pub use ledger::{Ledger, TaskState, TopicLedger};
+pub use places::Places;
+
+/// Rows held at most; a row takes about 150 bytes.
+const MOST_ROWS: usize = 3_000_000;
+
+/// Which row, within its aggregate. Ordered so that the windows of one level lie together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowKey {
+    pub level: Level,
+    pub window: Day,
+    pub code: Arc<str>,
+    /// Of the further codes that the row is printed with.
+    printed: u64,
+    pub dimensions: u64,
+}
+
+/// What a row says.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// By measure, as the aggregate declares them.
+    pub sums: Box<[i64]>,
+    pub published: Published,
+}
+
+/// Rows of one aggregate.
+pub type Table = BTreeMap<RowKey, Held>;
+
+/// Everything that was read so far.
+#[derive(Debug, Default)]
+pub struct State {
+    tables: Vec<Table>,
+    codes: BTreeMap<Box<str>, Arc<str>>,
+    rows: usize,
+    /// Per aggregate and level: windows that start before are no longer held.
+    let_go: BTreeMap<(usize, Level), Day>,
+    pub places: Places,
+    pub ledger: Ledger,
+    /// The topics were read to their ends at least once.
+    pub is_complete: bool,
+    /// Grows with everything read.
+    pub version: u64,
+}
+
+/// The figures, shared by those who show them.
+#[derive(Debug)]
+pub struct Figures {
+    pub plan: Arc<AggregatePlan>,
+    state: RwLock<State>,
+}
+
+impl Figures {
+    #[must_use]
+    pub fn new(plan: Arc<AggregatePlan>) -> Self {
+        let tables = plan.aggregates.iter().map(|_| Table::new()).collect();
+        let state = RwLock::new(State {
+            tables,
+            ..State::default()
+        });
+        Self { plan, state }
+    }
+
+    pub fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Rows of an aggregate at one level whose windows start in `[from, to]`.
+    pub fn rows(
+        &self,
+        aggregate: usize,
+        level: Level,
+        from: Day,
+        to: Day,
+    ) -> impl Iterator<Item = (&RowKey, &Held)> {
+        let bound = |window| RowKey {
+            level,
+            window,
+            code: "".into(),
+            printed: 0,
+            dimensions: 0,
+        };
+        let range =
+            (from <= to).then(|| self.tables[aggregate].range(bound(from)..bound(Day(to.0 + 1))));
+        range.into_iter().flatten()
+    }
+
+    /// The first window from which rows of this level are held; `None`: all of them are.
+    #[must_use]
+    pub fn held_from(&self, aggregate: usize, level: Level) -> Option<Day> {
+        self.let_go.get(&(aggregate, level)).copied()
+    }
+
+    /// The latest window of a level that starts no later than `day` and has rows.
+    #[must_use]
+    pub fn latest_window(&self, aggregate: usize, level: Level, day: Day) -> Option<Day> {
+        self.rows(aggregate, level, Day(i32::MIN), day)
+            .map(|(key, _)| key.window)
+            .max()
+    }
+
+    /// The greatest event time that any task has reached.
+    #[must_use]
+    pub fn as_of(&self) -> Option<Timestamp> {
+        self.ledger.tasks.values().map(|task| task.as_of).max()
+    }
+
+    /// Takes in a row as its topic has it: an upsert, or the end of it.
+    fn take(&mut self, plan: &AggregatePlan, row: &Row) {
+        let Some((at, aggregate)) = plan.find(&row.aggregate) else {
+            return;
+        };
+        let Some(key) = self.key(aggregate, row) else {
+            return;
+        };
+        let table = &mut self.tables[at];
+        let before = table.len();
+        match &row.figures {
+            Some(figures) => {
+                let sums = figures.counts.iter().map(|(_, value)| *value).collect();
+                table.insert(
+                    key,
+                    Held {
+                        sums,
+                        published: row.published,
+                    },
+                );
+            }
+            None => {
+                table.remove(&key);
+            }
+        }
+        self.rows = self.rows + table.len() - before;
+        if self.rows > MOST_ROWS {
+            self.let_go();
+        }
+    }
+
+    fn key(&mut self, aggregate: &Aggregate, row: &Row) -> Option<RowKey> {
+        let count = aggregate.dimensions().count();
+        let (printed, own) = row
+            .dimensions
+            .split_at(row.dimensions.len().checked_sub(count)?);
+        let mut hash = xxhash_rust::xxh3::Xxh3Default::new();
+        for (_, code) in printed {
+            hash.update(code.as_bytes());
+            hash.update(&[0xff]);
+        }
+        let code = match self.codes.get(row.code.as_str()) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let code: Arc<str> = row.code.as_str().into();
+                self.codes
+                    .insert(row.code.as_str().into(), Arc::clone(&code));
+                code
+            }
+        };
+        Some(RowKey {
+            level: row.level,
+            window: row.window.0,
+            code,
+            printed: hash.digest(),
+            dimensions: aggregate.pack_labels(own.iter().map(|(name, value)| (*name, &**value)))?,
+        })
+    }
+
+    /// Lets go of the oldest window of the finest level of the largest aggregate.
+    fn let_go(&mut self) {
+        let largest = (0..self.tables.len()).max_by_key(|at| self.tables[*at].len());
+        let Some(at) = largest else { return };
+        let table = &mut self.tables[at];
+        let Some((level, window)) = table.keys().next().map(|key| (key.level, key.window)) else {
+            return;
+        };
+        let next = RowKey {
+            level,
+            window: Day(window.0 + 1),
+            code: "".into(),
+            printed: 0,
+            dimensions: 0,
+        };
+        let kept = table.split_off(&next);
+        self.rows -= table.len();
+        *table = kept;
+        self.let_go.insert((at, level), next.window);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::aggregate::{Figures as RowFigures, Finality};
+
+    fn row(plan: &AggregatePlan, code: &str, day: i32, count: Option<i64>) -> Row {
+        let aggregate = &plan.aggregates[3];
+        assert_eq!(&*aggregate.name, "duration");
+        Row {
+            aggregate: aggregate.name.clone(),
+            level: Level::Icb,
+            code: code.to_owned(),
+            window: (Day(day), Day(day + 1)),
+            dimensions: vec![("duration_band", "1-5 Minutes".into())],
+            figures: count.map(|count| RowFigures {
+                counts: vec![("appointments", count), ("minutes", 3)],
+                ratios: vec![],
+            }),
+            published: Published {
+                as_of: Timestamp(9),
+                revision: 1,
+                finality: Finality::Provisional,
+            },
+        }
+    }
+
+    #[test]
+    fn rows_are_upserts_and_a_tombstone_ends_one() {
+        let plan = crate::config::aggregates::plan(None).unwrap();
+        let figures = Figures::new(plan.into());
+        let mut state = figures.write();
+        for (code, day, count) in [
+            ("QVV", 5, Some(1)),
+            ("QVV", 5, Some(4)),
+            ("QXX", 5, Some(2)),
+            ("QXX", 6, Some(7)),
+            ("QXX", 5, None),
+        ] {
+            state.take(&figures.plan, &row(&figures.plan, code, day, count));
+        }
+        let seen = |from, to| -> Vec<(String, i64)> {
+            state
+                .rows(3, Level::Icb, Day(from), Day(to))
+                .map(|(key, held)| (key.code.to_string(), held.sums[0]))
+                .collect()
+        };
+        assert_eq!(seen(5, 5), [("QVV".to_owned(), 4)]);
+        assert_eq!(seen(0, 99).len(), 2);
+        assert_eq!(seen(9, 3), []);
+        assert_eq!(state.latest_window(3, Level::Icb, Day(99)), Some(Day(6)));
+        assert_eq!(state.latest_window(3, Level::Icb, Day(4)), None);
+        assert_eq!(state.rows, 2);
+    }
+
+    #[test]
+    fn beyond_the_bound_the_oldest_windows_go_first_and_it_is_said() {
+        let plan = crate::config::aggregates::plan(None).unwrap();
+        let figures = Figures::new(plan.into());
+        let mut state = figures.write();
+        for day in 1..4 {
+            state.take(&figures.plan, &row(&figures.plan, "QVV", day, Some(1)));
+        }
+        assert_eq!(state.held_from(3, Level::Icb), None);
+        state.let_go();
+        assert_eq!(state.held_from(3, Level::Icb), Some(Day(2)));
+        assert_eq!(
+            (
+                state.rows,
+                state.rows(3, Level::Icb, Day(0), Day(9)).count()
+            ),
+            (2, 2)
+        );
+    }
+}

@@ -1,0 +1,292 @@
+//! The API: rows of aggregates and the ledger, as JSON.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::problem::Problem;
+use super::summary::{Summary, iso, label_of};
+use super::{App, Served};
+use crate::adapters::figures::{Held, RowKey};
+use crate::domain::place::Level;
+use crate::domain::time::Day;
+use crate::domain::topic::SupplierTopic;
+use crate::engine::plan::Aggregate;
+
+/// Rows of one answer, unless fewer are asked for.
+const MOST_ROWS: usize = 10_000;
+/// Counts below this are not told of places finer than a sub-ICB; others are rounded to the nearest multiple.
+const SMALL: i64 = 5;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Asked {
+    level: Option<String>,
+    code: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    limit: Option<usize>,
+}
+
+pub async fn summary(State(app): State<Served>) -> Json<Summary> {
+    Json(app.summary())
+}
+
+/// Totals of the whole service since its first start, from the manifests, whoever wrote them.
+pub async fn ledger(State(app): State<Served>) -> Json<Value> {
+    let state = app.figures.read();
+    let ledger = &state.ledger;
+    let topics: Map<String, Value> = SupplierTopic::ALL
+        .into_iter()
+        .map(|topic| {
+            let (mut dispositions, mut reasons) =
+                (BTreeMap::<_, i64>::new(), BTreeMap::<_, i64>::new());
+            for (_, disposition, records) in ledger.counts.entries().filter(|(of, ..)| *of == topic)
+            {
+                *dispositions.entry(disposition.label()).or_default() += records;
+                if let Some(reason) = disposition.reason() {
+                    *reasons.entry(reason).or_default() += records;
+                }
+            }
+            let told = json!({
+                "records": ledger.counts.records(topic),
+                "offsets": ledger.topic(topic).offsets,
+                "dispositions": dispositions,
+                "reasons": reasons,
+            });
+            (topic.name().to_owned(), told)
+        })
+        .collect();
+    let tasks: Map<String, Value> = (ledger.tasks.iter())
+        .map(|(name, task)| {
+            let told = json!({
+                "epoch": task.epoch,
+                "sequence": task.sequence,
+                "pending": task.pending,
+                "as_of": task.as_of.to_rfc3339(),
+            });
+            (name.clone(), told)
+        })
+        .collect();
+    Json(json!({
+        "records": ledger.counts.total(),
+        "adds_up": ledger.adds_up(),
+        "is_complete": state.is_complete,
+        "transactions": ledger.transactions,
+        "by_topic": topics,
+        "tasks": tasks,
+        "written": ledger.written,
+    }))
+}
+
+/// The aggregates there are.
+pub async fn aggregates(State(app): State<Served>) -> Json<Value> {
+    let described = app.figures.plan.aggregates.iter().map(|aggregate| {
+        let levels: Vec<_> = levels(aggregate).into_iter().map(Level::label).collect();
+        json!({
+            "name": &*aggregate.name,
+            "window": aggregate.window.label(),
+            "levels": levels,
+            "dimensions": aggregate.dimensions().map(crate::domain::aggregate::Dimension::label).collect::<Vec<_>>(),
+            "measures": aggregate.measures.iter().map(|measure| measure.label()).collect::<Vec<_>>(),
+            "ratios": aggregate.ratios.iter().map(|ratio| ratio.label()).collect::<Vec<_>>(),
+        })
+    });
+    Json(json!({ "aggregates": described.collect::<Vec<_>>() }))
+}
+
+pub async fn rows(
+    State(app): State<Served>,
+    Path(name): Path<String>,
+    asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Query(asked) = asked.map_err(|error| wrong(error.body_text()))?;
+    let (at, aggregate) = app.figures.plan.find(&name).ok_or_else(|| {
+        let names: Vec<_> = app
+            .figures
+            .plan
+            .aggregates
+            .iter()
+            .map(|known| &*known.name)
+            .collect();
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            format!(
+                "no aggregate is called `{name}`; there are {}",
+                names.join(", ")
+            ),
+        )
+    })?;
+    let question = Question::of(&app, aggregate, &asked)?;
+    Ok(Json(answer(&app, (at, aggregate), &question)))
+}
+
+struct Question {
+    level: Level,
+    code: Option<String>,
+    from: Day,
+    to: Day,
+    limit: usize,
+}
+
+impl Question {
+    /// Without a level the coarsest; without days the window that holds today.
+    fn of(app: &Arc<App>, aggregate: &Aggregate, asked: &Asked) -> Result<Self, Problem> {
+        let levels = levels(aggregate);
+        let level = match asked.level.as_deref() {
+            None => levels.last().copied(),
+            Some(label) => levels.iter().copied().find(|level| level.label() == label),
+        };
+        let level = level.ok_or_else(|| {
+            let labels: Vec<_> = levels.iter().map(|level| level.label()).collect();
+            wrong(format!(
+                "level: `{}` has {}",
+                aggregate.name,
+                labels.join(", ")
+            ))
+        })?;
+        let today = app.clock.now().london_day();
+        let day = |name: &str, text: &Option<String>, otherwise| match text {
+            None => Ok(otherwise),
+            Some(text) => (text.parse().map(Day::from_date))
+                .map_err(|_| wrong(format!("{name}: `{text}` is no day such as 2022-02-28"))),
+        };
+        let from = day("from", &asked.from, today)?;
+        let to = day("to", &asked.to, from.max(today))?;
+        if to < from {
+            return Err(wrong("to: is before from"));
+        }
+        Ok(Self {
+            level,
+            code: asked.code.clone(),
+            from: aggregate.window.start(from),
+            to,
+            limit: asked.limit.unwrap_or(MOST_ROWS).min(MOST_ROWS),
+        })
+    }
+}
+
+fn wrong(why: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, why)
+}
+
+/// Finest first.
+fn levels(aggregate: &Aggregate) -> Vec<Level> {
+    let supplier = aggregate.has_supplier().then_some(Level::Supplier);
+    let practice = aggregate.has_practice().then_some(Level::Practice);
+    let above = aggregate.above_practice().iter().copied();
+    practice.into_iter().chain(supplier).chain(above).collect()
+}
+
+fn answer(app: &App, (at, aggregate): (usize, &Aggregate), question: &Question) -> Value {
+    let is_disclosive = matches!(question.level, Level::Practice | Level::Pcn);
+    let state = app.figures.read();
+    let mut found =
+        (state.rows(at, question.level, question.from, question.to)).filter(|(key, _)| {
+            question
+                .code
+                .as_deref()
+                .is_none_or(|code| *key.code == *code)
+        });
+    let rows: Vec<Value> = (found.by_ref().take(question.limit))
+        .map(|(key, held)| {
+            row(
+                aggregate,
+                state.places.name(key.level, &key.code),
+                key,
+                held,
+                is_disclosive,
+            )
+        })
+        .collect();
+    let is_truncated = found.next().is_some();
+    json!({
+        "aggregate": &*aggregate.name,
+        "level": question.level.label(),
+        "from": iso(question.from),
+        "to": iso(question.to),
+        "as_of": state.as_of().map(crate::domain::time::Timestamp::to_rfc3339),
+        "is_complete": state.is_complete,
+        "is_truncated": is_truncated,
+        // Older windows of this level were let go of to bound the memory; the topic has them.
+        "held_from": state.held_from(at, question.level).map(iso),
+        "disclosure_control": disclosure_control(is_disclosive),
+        "rows": rows,
+    })
+}
+
+fn disclosure_control(applies: bool) -> Value {
+    let rule = "finer than sub-ICB, counts of 1 to 4 are suppressed (null), others are rounded to the nearest 5, ratios are left out";
+    json!({ "applied": applies, "rule": rule })
+}
+
+fn row(aggregate: &Aggregate, name: &str, key: &RowKey, held: &Held, is_disclosive: bool) -> Value {
+    let dimensions: Map<String, Value> = (aggregate.labels(key.dimensions).into_iter())
+        .map(|(dimension, value)| (dimension.to_owned(), value.into()))
+        .collect();
+    let mut figures: Map<String, Value> = (aggregate.measures.iter().zip(&held.sums))
+        .map(|(measure, count)| {
+            let told = if is_disclosive {
+                disclosed(*count).into()
+            } else {
+                (*count).into()
+            };
+            (measure.label().to_owned(), told)
+        })
+        .collect();
+    if !is_disclosive {
+        let ratios = aggregate.ratios_of(&held.sums);
+        figures.extend(
+            ratios
+                .into_iter()
+                .map(|(ratio, value)| (ratio.to_owned(), value.into())),
+        );
+    }
+    json!({
+        "code": &*key.code,
+        "name": name,
+        "window": [iso(key.window), iso(aggregate.window.end(key.window))],
+        "dimensions": dimensions,
+        "figures": figures,
+        "published": {
+            "as_of": held.published.as_of.to_rfc3339(),
+            "revision": held.published.revision,
+            "finality": label_of(held.published.finality),
+        },
+    })
+}
+
+/// `None` is suppressed.
+fn disclosed(count: i64) -> Option<i64> {
+    match count {
+        1..SMALL => None,
+        _ => Some((count + SMALL / 2).div_euclid(SMALL) * SMALL),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_counts_are_suppressed_and_others_rounded() {
+        let cases = [
+            (0, Some(0)),
+            (1, None),
+            (4, None),
+            (5, Some(5)),
+            (7, Some(5)),
+            (8, Some(10)),
+            (12, Some(10)),
+            (13, Some(15)),
+        ];
+        for (count, told) in cases {
+            assert_eq!(disclosed(count), told, "{count}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! HTTP: metrics, health, the page and the API.
+
+mod api;
+mod problem;
+pub mod summary;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::clock::{Clock, monotonic};
+use super::figures::Figures;
+use super::metrics::{Format, Metrics};
+use super::page;
+use problem::Problem;
+use summary::Summary;
+
+/// A page is made at most once in this time, however many look at it.
+const FRESH: Duration = Duration::from_millis(900);
+/// Requests under way have this long when the service stops.
+const CLOSING: Duration = Duration::from_millis(500);
+
+/// What the server shows.
+pub struct App {
+    pub figures: Arc<Figures>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Clock,
+    /// Why the service is not ready; nothing when it is.
+    pub reasons: Box<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// What the page says on top, where it is not the real world that it shows.
+    pub banner: Option<String>,
+    cache: Mutex<Option<(Instant, Arc<str>)>>,
+}
+
+type Served = Arc<App>;
+
+impl App {
+    pub fn new(
+        figures: Arc<Figures>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+        reasons: Box<dyn Fn() -> Vec<String> + Send + Sync>,
+        banner: Option<String>,
+    ) -> Self {
+        let cache = Mutex::default();
+        Self {
+            figures,
+            metrics,
+            clock,
+            reasons,
+            banner,
+            cache,
+        }
+    }
+
+    fn summary(&self) -> Summary {
+        Summary::of(&self.figures, self.clock.now())
+    }
+
+    fn page(&self) -> Arc<str> {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, page)) = &*cache
+            && at.elapsed() < FRESH
+        {
+            return Arc::clone(page);
+        }
+        let page: Arc<str> = page::render(self, &self.summary()).into();
+        *cache = Some((monotonic(), Arc::clone(&page)));
+        page
+    }
+}
+
+/// The address cannot be served at.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("{0} is in use: another program listens there; stop it, or choose another address")]
+    InUse(SocketAddr),
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+}
+
+/// A server at work.
+pub struct Server {
+    pub address: SocketAddr,
+    stop: tokio::sync::watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Takes the address, so that a wrong one is known before anything else starts.
+    ///
+    /// # Errors
+    /// When it is in use, or not ours.
+    pub fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
+        TcpListener::bind(address).map_err(|source| {
+            if source.kind() == std::io::ErrorKind::AddrInUse {
+                ServeError::InUse(address)
+            } else {
+                ServeError::Listen { address, source }
+            }
+        })
+    }
+
+    /// Serves from a thread of its own.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub fn start(listener: TcpListener, app: Arc<App>) -> std::io::Result<Self> {
+        let address = listener.local_addr()?;
+        listener.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (stop, mut stopped) = tokio::sync::watch::channel(false);
+        let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
+            runtime.block_on(async move {
+                let listener = match tokio::net::TcpListener::from_std(listener) {
+                    Ok(listener) => listener,
+                    Err(error) => return tracing::error!("http: {error}"),
+                };
+                let mut ordered = stopped.clone();
+                let graceful = async move {
+                    // The sender being gone is an order, too.
+                    let _ = ordered.wait_for(|stop| *stop).await;
+                };
+                let serving = axum::serve(listener, routes(app)).with_graceful_shutdown(graceful).into_future();
+                let overdue = async move {
+                    let _ = stopped.wait_for(|stop| *stop).await;
+                    tokio::time::sleep(CLOSING).await;
+                };
+                tokio::select! {
+                    outcome = serving => if let Err(error) = outcome { tracing::error!("http: {error}") },
+                    () = overdue => {}
+                }
+            });
+        })?;
+        Ok(Self {
+            address,
+            stop,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Nobody listens any more if the thread has ended.
+        let _ = self.stop.send(true);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn routes(app: Served) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route("/metrics", get(metrics))
+        .route(
+            "/livez",
+            get(|| async { Json(json!({ "status": "live" })) }),
+        )
+        .route("/readyz", get(ready))
+        .route("/api/v1/summary", get(api::summary))
+        .route("/api/v1/ledger", get(api::ledger))
+        .route("/api/v1/aggregates", get(api::aggregates))
+        .route("/api/v1/aggregates/{name}", get(api::rows))
+        .fallback(|| async {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "nothing is served at this path; see /",
+            )
+        })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here")
+        })
+        .with_state(app)
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Look {
+    refresh: Option<String>,
+}
+
+async fn index(State(app): State<Served>, look: Result<Query<Look>, QueryRejection>) -> Response {
+    let stands_still = look.is_ok_and(|Query(look)| look.refresh.as_deref() == Some("off"));
+    let made = tokio::task::spawn_blocking(move || app.page()).await;
+    let Ok(page) = made else {
+        return Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the page could not be made",
+        )
+        .into_response();
+    };
+    let page = if stands_still {
+        page::still(&page)
+    } else {
+        page.to_string()
+    };
+    let headers = [
+        (header::CACHE_CONTROL, "no-store"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    (headers, Html(page)).into_response()
+}
+
+async fn metrics(State(app): State<Served>, headers: HeaderMap) -> Response {
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
+    let format = Format::asked(accept);
+    let kind = [(header::CONTENT_TYPE, format.content_type())];
+    (kind, app.metrics.encode(format)).into_response()
+}
+
+async fn ready(State(app): State<Served>) -> Response {
+    let reasons = (app.reasons)();
+    if reasons.is_empty() {
+        return Json(json!({ "status": "ready" })).into_response();
+    }
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, reasons.join("; "))
+        .with("reasons", json!(reasons))
+        .into_response()
+}

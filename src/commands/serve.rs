@@ -1,0 +1,147 @@
+//! What `run` and `demo` have in common: the embedded log's topics, the figures, the metrics and the HTTP server.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::Failure;
+use crate::adapters::clock::Clock;
+use crate::adapters::effects::aggregate_topic;
+use crate::adapters::embedded::{EmbeddedLog, Topic};
+use crate::adapters::figures::Figures;
+use crate::adapters::http::{App, Server};
+use crate::adapters::log::Log;
+use crate::adapters::metrics::Metrics;
+use crate::domain::topic::{ReferenceTopic, SupplierTopic};
+use crate::engine::plan::AggregatePlan;
+use crate::service::{DEAD_LETTERS, DELTAS, Health, LEDGER, Observer, Stop, Unobserved};
+
+/// Tasks of an embedded log: a small site's machine has few cores, and each task syncs the file.
+const PARTITIONS: i32 = 4;
+
+/// Opens the embedded log in a directory, with every topic of the service in it.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn embedded(directory: &Path, plan: &AggregatePlan) -> Result<EmbeddedLog, Failure> {
+    let aggregates: Vec<String> = (plan.aggregates.iter())
+        .map(|aggregate| aggregate_topic(&aggregate.name))
+        .collect();
+    let topic = |name, partitions, is_compacted| Topic {
+        name,
+        partitions,
+        is_compacted,
+    };
+    let topics: Vec<Topic<'_>> = (SupplierTopic::ALL.iter())
+        .map(|supplier| topic(supplier.name(), PARTITIONS, false))
+        .chain(
+            ReferenceTopic::ALL
+                .iter()
+                .map(|reference| topic(reference.name(), 1, true)),
+        )
+        .chain(aggregates.iter().map(|name| topic(name, 1, true)))
+        .chain([DEAD_LETTERS, LEDGER, DELTAS].map(|name| topic(name, 1, false)))
+        .collect();
+    EmbeddedLog::open(directory, &topics).map_err(|error| Failure::Failed(error.into()))
+}
+
+/// Takes the address, before anything else starts.
+///
+/// # Errors
+/// When another program has it.
+pub fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Failure> {
+    let bound = address.map(Server::bind).transpose();
+    bound.map_err(|error| Failure::Failed(error.into()))
+}
+
+/// What is shown of a service.
+pub struct Shown {
+    pub plan: Arc<AggregatePlan>,
+    pub clock: Clock,
+    pub health: Arc<Health>,
+    pub stop: Stop,
+    /// What the page says on top.
+    pub banner: Option<String>,
+    /// Most series that the metrics may grow to.
+    pub series: usize,
+}
+
+/// Metrics and HTTP at work; ends when dropped.
+pub struct Serving {
+    pub observer: Arc<dyn Observer>,
+    server: Option<Server>,
+    stop: Stop,
+    follower: Option<JoinHandle<()>>,
+}
+
+/// Starts everything that shows the service; nothing where there is no listener.
+///
+/// # Errors
+/// More metrics than are allowed; a listener that cannot be used.
+pub fn serve(
+    log: &Arc<dyn Log>,
+    listener: Option<TcpListener>,
+    shown: Shown,
+) -> Result<Serving, Failure> {
+    let figures = Arc::new(Figures::new(shown.plan));
+    let metrics = Metrics::new(Arc::clone(&figures), shown.clock, shown.series)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    tracing::info!(
+        series = metrics.budget().total(),
+        most = metrics.budget().most,
+        "series at most: {}",
+        metrics.budget()
+    );
+    let Some(listener) = listener else {
+        return Ok(Serving {
+            observer: Arc::new(Unobserved),
+            server: None,
+            stop: shown.stop,
+            follower: None,
+        });
+    };
+    let metrics = Arc::new(metrics);
+    let health = shown.health;
+    let reasons = Box::new(move || health.reasons());
+    let app = App::new(
+        Arc::clone(&figures),
+        Arc::clone(&metrics),
+        shown.clock,
+        reasons,
+        shown.banner,
+    );
+    let failed = |error: std::io::Error| Failure::Failed(error.into());
+    let server = Server::start(listener, Arc::new(app)).map_err(failed)?;
+    tracing::info!("serving http://{}/", server.address);
+    let (log, stop) = (Arc::clone(log), shown.stop.clone());
+    let follower = std::thread::Builder::new()
+        .name("figures".to_owned())
+        .spawn(move || figures.follow(&*log, &|| stop.is_requested()))
+        .map_err(failed)?;
+    Ok(Serving {
+        observer: metrics,
+        server: Some(server),
+        stop: shown.stop,
+        follower: Some(follower),
+    })
+}
+
+impl Serving {
+    /// Where it serves.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.server.as_ref().map(|server| server.address)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.stop.request();
+        self.server.take();
+        if let Some(follower) = self.follower.take() {
+            // It has panicked, which its thread has said.
+            let _ = follower.join();
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Hands what the service lets others see of it to the metrics.
+
+use super::observe::{Observation, Observer};
+use crate::adapters::metrics::{Holding, Metrics};
+
+impl Observer for Metrics {
+    fn observe(&self, observation: &Observation<'_>) {
+        match observation {
+            Observation::Committed(commit) => {
+                // Positions of the second stage are of deltas, which are no records of a supplier.
+                let is_first_stage = !commit.worker.starts_with("rollup-");
+                self.committed(commit.counts, commit.took, commit.oldest, is_first_stage);
+            }
+            Observation::Backlog {
+                worker,
+                topic,
+                records,
+            } => self.backlog(worker, topic, *records),
+            Observation::State {
+                worker,
+                entries,
+                bytes,
+                pending,
+                watermarks,
+            } => self.holds(
+                worker,
+                Holding {
+                    entries: *entries,
+                    bytes: *bytes,
+                    pending: **pending,
+                    watermarks: (*watermarks).clone(),
+                },
+            ),
+            Observation::Ended { worker } => self.ended(worker),
+            Observation::Reference { topic, .. } => self.reference(topic),
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! The demonstration, as people start it: figures within seconds, conservation, and exactly once across kills.
+#![allow(clippy::unwrap_used, reason = "a test ends there")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gpad_live::adapters::clock::Clock;
+use gpad_live::adapters::effects::aggregate_topic;
+use gpad_live::adapters::embedded::EmbeddedLog;
+use gpad_live::adapters::log::{Log, NewRecord, Span};
+use gpad_live::adapters::schemas::Schemas;
+use gpad_live::commands::{plan_of, serve};
+use gpad_live::config::Settings;
+use gpad_live::domain::time::Timestamp;
+use gpad_live::domain::topic::{ReferenceTopic, SupplierTopic};
+use gpad_live::service::{DELTAS, Health, LEDGER, Service, Stop, Unobserved};
+use gpad_live::wire::datum::Datum;
+use gpad_live::wire::framing::unframe;
+use gpad_live::wire::output::{AggregateValue, Manifest};
+use serde_json::Value;
+
+struct Demo {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Demo {
+    fn start(directory: &Path) -> Self {
+        let mut child = demo(directory, "127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        let address = line
+            .split("http://")
+            .nth(1)
+            .unwrap()
+            .trim()
+            .trim_end_matches('/')
+            .parse()
+            .unwrap();
+        // Whoever prints into a closed pipe would end.
+        std::thread::spawn(move || said.read_to_string(&mut String::new()));
+        Self { child, address }
+    }
+
+    fn get(&self, path: &str, accept: &str) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: demo\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (
+            head[9..12].parse().unwrap(),
+            head.to_lowercase(),
+            body.to_owned(),
+        )
+    }
+
+    fn json(&self, path: &str) -> Value {
+        let (status, _, body) = self.get(path, "*/*");
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    fn wait_for(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let began = Instant::now();
+        while !holds(self) {
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "{what}: not within a minute"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.get("/readyz", "*/*").0 == 200
+    }
+
+    fn terminate(mut self) -> (ExitStatus, Duration) {
+        let began = Instant::now();
+        let killed = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status()
+            .unwrap();
+        assert!(killed.success());
+        (self.child.wait().unwrap(), began.elapsed())
+    }
+}
+
+fn demo(directory: &Path, address: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gpad-live"));
+    command
+        .args([
+            "demo",
+            "--scale",
+            "0.0004",
+            "--speed",
+            "5000",
+            "--address",
+            address,
+            "--dir",
+        ])
+        .arg(directory);
+    command
+}
+
+fn records(ledger: &Value) -> i64 {
+    ledger["records"].as_i64().unwrap()
+}
+
+#[test]
+fn the_demonstration_shows_figures_and_goes_on_exactly_once_after_being_killed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut before = 0;
+    for _ in 0..3 {
+        let mut demo = Demo::start(directory.path());
+        demo.wait_for("ready", Demo::is_ready);
+        demo.wait_for("more records", |demo| {
+            records(&demo.json("/api/v1/ledger")) > before + 100
+        });
+        let ledger = demo.json("/api/v1/ledger");
+        assert_eq!(ledger["adds_up"], true, "{ledger}");
+        before = records(&ledger);
+        demo.child.kill().unwrap();
+        demo.child.wait().unwrap();
+    }
+    let demo = Demo::start(directory.path());
+    demo.wait_for("ready", Demo::is_ready);
+    demo.wait_for("figures", |demo| {
+        demo.json("/api/v1/summary")["england"]["month"]["appointments"].as_i64() > Some(1_000)
+    });
+    it_shows_what_it_promises(&demo);
+    an_address_in_use_is_named(demo.address);
+    let (status, took) = demo.terminate();
+    assert!(status.success(), "{status}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    the_chains_are_whole(directory.path());
+    the_figures_are_those_of_one_run_without_a_kill(directory.path());
+}
+
+fn it_shows_what_it_promises(demo: &Demo) {
+    let summary = demo.json("/api/v1/summary");
+    let places = summary["places"].as_array().unwrap();
+    let of = |level: &str| {
+        places
+            .iter()
+            .filter(|place| place["level"] == level)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((of("region").len(), of("icb").len()), (7, 42));
+    let month = |place: &&Value| place["month"]["appointments"].as_i64().unwrap();
+    let england = summary["england"]["month"]["appointments"]
+        .as_i64()
+        .unwrap();
+    assert_eq!(of("region").iter().map(month).sum::<i64>(), england);
+    assert_eq!(of("icb").iter().map(month).sum::<i64>(), england);
+    let (_, head, page) = demo.get("/", "text/html");
+    assert!(head.contains("content-security-policy"));
+    for part in [
+        "Demonstration",
+        "Every record read ended in exactly one of these.",
+        "Greater Manchester",
+        "MICROTEST",
+        "Capacity",
+        "/metrics",
+    ] {
+        assert!(page.contains(part), "the page does not show {part}");
+    }
+    let (_, head, metrics) = demo.get("/metrics", "*/*");
+    assert!(head.contains("text/plain; version=0.0.4"), "{head}");
+    for metric in [
+        "gpad_records_total{",
+        "gpad_pending_records{",
+        "gpad_aggregate{",
+        "gpad_watermark_timestamp_seconds{",
+        "gpad_consumer_lag_records{",
+        "gpad_commit_duration_seconds_bucket{",
+        "gpad_end_to_end_seconds_bucket{",
+        "gpad_state_entries ",
+        "gpad_state_bytes ",
+        "gpad_series ",
+        "gpad_reference_records_total{",
+        "gpad_dead_letters_total{",
+    ] {
+        assert!(
+            metrics.lines().any(|line| line.starts_with(metric)),
+            "no {metric}"
+        );
+    }
+    let (_, head, metrics) = demo.get("/metrics", "application/openmetrics-text;version=1.0.0");
+    assert!(
+        head.contains("application/openmetrics-text; version=1.0.0")
+            && metrics.ends_with("# EOF\n")
+    );
+    let practices = demo.json("/api/v1/aggregates/practice_day?level=practice");
+    assert_eq!(practices["disclosure_control"]["applied"], true);
+    for row in practices["rows"].as_array().unwrap() {
+        let told = &row["figures"]["appointments"];
+        assert!(told.is_null() || told.as_i64().unwrap() % 5 == 0, "{row}");
+    }
+    let (status, head, body) = demo.get("/api/v1/aggregates/nothing", "*/*");
+    assert!(
+        status == 404 && head.contains("application/problem+json") && body.contains("activity"),
+        "{body}"
+    );
+}
+
+fn an_address_in_use_is_named(address: SocketAddr) {
+    let other = tempfile::tempdir().unwrap();
+    let outcome = demo(other.path(), &address.to_string()).output().unwrap();
+    let said = String::from_utf8(outcome.stderr).unwrap();
+    assert_eq!(outcome.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("{address} is in use")), "{said}");
+}
+
+fn read(log: &dyn Log, topic: &str, take: &mut dyn FnMut(&[u8], Option<&[u8]>)) {
+    let partitions = log.partitions(&[topic]).unwrap()[0].unwrap();
+    let spans: Vec<Span> = (0..partitions).map(Span::whole).collect();
+    log.scan(topic, &spans, &mut |message| {
+        let message = message.unwrap();
+        take(message.key.unwrap_or_default(), message.value);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+}
+
+fn open(directory: &Path) -> EmbeddedLog {
+    let plan = plan_of(&Settings::default(), None).unwrap();
+    serve::embedded(directory, &plan.aggregates).unwrap()
+}
+
+/// No offset is read twice or left out, whoever read it, and every one of them has its disposition.
+fn the_chains_are_whole(directory: &Path) {
+    let log = open(directory);
+    let mut next: BTreeMap<(String, i32), i64> = BTreeMap::new();
+    let (mut counted, mut offsets, mut epochs) = (0, 0, 0);
+    read(&log, LEDGER, &mut |_, value| {
+        let manifest = Manifest::from_bytes(unframe(value).unwrap().1).unwrap();
+        epochs = epochs.max(manifest.epoch);
+        for read in &manifest.positions {
+            let next = next
+                .entry((read.topic.clone(), read.partition))
+                .or_insert(0);
+            assert_eq!(*next, read.from, "{} {}", read.topic, read.partition);
+            *next = read.to;
+            offsets += if read.topic == DELTAS {
+                0
+            } else {
+                read.to - read.from
+            };
+        }
+        counted += manifest
+            .dispositions
+            .iter()
+            .map(|ended| ended.count)
+            .sum::<i64>();
+    });
+    assert_eq!(counted, offsets);
+    assert!(epochs >= 3, "it was killed three times");
+    for ((topic, partition), next) in next {
+        assert!(next <= log.ends(&topic, partition).unwrap().end);
+    }
+}
+
+/// Both logs are brought to the same instant: the killed one, and a new one with the same records.
+fn the_figures_are_those_of_one_run_without_a_kill(directory: &Path) {
+    let killed = Arc::new(open(directory));
+    let fresh = tempfile::tempdir().unwrap();
+    let fresh = Arc::new(open(fresh.path()));
+    let mut appender = fresh.appender().unwrap();
+    let suppliers = SupplierTopic::ALL.map(SupplierTopic::name);
+    for topic in ReferenceTopic::ALL
+        .map(ReferenceTopic::name)
+        .into_iter()
+        .chain(suppliers)
+    {
+        read(&*killed, topic, &mut |key, value| {
+            let record = NewRecord {
+                topic,
+                partition: None,
+                key: Some(key),
+                value,
+            };
+            appender.append(&record).unwrap();
+        });
+    }
+    appender.flush().unwrap();
+    let [killed, fresh] = [killed, fresh].map(|log| {
+        bring_up(&log);
+        figures(&*log)
+    });
+    assert!(killed.len() > 1_000, "{} rows", killed.len());
+    assert!(
+        killed == fresh,
+        "{} rows and {} rows, or others",
+        killed.len(),
+        fresh.len()
+    );
+}
+
+/// Runs the service until nothing is left to read.
+fn bring_up(log: &Arc<EmbeddedLog>) {
+    let settings = Settings::default();
+    let stop = Stop::default();
+    let service = Service {
+        log: log.clone(),
+        schemas: Arc::new(Schemas::new(None)),
+        plan: Arc::new(plan_of(&settings, Some(settings.horizon_days)).unwrap()),
+        commit: settings.commit,
+        // The first of March 2022.
+        clock: Clock::Fixed(Timestamp(1_646_092_800_000)),
+        observer: Arc::new(Unobserved),
+        health: Arc::new(Health::default()),
+        stop: stop.clone(),
+    };
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| service.run());
+        let began = Instant::now();
+        let mut still = 0;
+        let mut last = 0;
+        while still < 15 {
+            assert!(began.elapsed() < Duration::from_secs(60) && !running.is_finished());
+            std::thread::sleep(Duration::from_millis(100));
+            let written = [LEDGER, DELTAS]
+                .map(|topic| log.ends(topic, 0).unwrap().end)
+                .iter()
+                .sum();
+            still = if written == last && written > 0 && service.health.reasons().is_empty() {
+                still + 1
+            } else {
+                0
+            };
+            last = written;
+        }
+        stop.request();
+        running.join().unwrap().unwrap();
+    });
+}
+
+/// The bytes of the figures by topic and key, without rows that have returned to nothing.
+fn figures(log: &dyn Log) -> BTreeMap<(String, Vec<u8>), Vec<u8>> {
+    let mut rows = BTreeMap::new();
+    for aggregate in &plan_of(&Settings::default(), None)
+        .unwrap()
+        .aggregates
+        .aggregates
+    {
+        let topic = aggregate_topic(&aggregate.name);
+        read(log, &topic, &mut |key, value| {
+            if let Some(value) = value {
+                let value = AggregateValue::from_bytes(unframe(Some(value)).unwrap().1).unwrap();
+                let mut figures = Vec::new();
+                gpad_live::wire::datum::Avro::write(&value.figures, &mut figures);
+                rows.insert((topic.clone(), key.to_vec()), figures);
+            }
+        });
+    }
+    rows
+}
+
+#[test]
+fn wrong_use_is_told_with_what_would_be_right() {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = listener.local_addr().unwrap();
+    drop(listener);
+    let cases: [(&[&str], i32, &str); 4] = [
+        (&["--today", "2022-03-01"], 2, "--today 2022-03-01"),
+        (&["--scale", "0"], 2, "--scale"),
+        (
+            &["--cells", "nowhere.csv", "--month", "2022-02"],
+            1,
+            "nowhere.csv",
+        ),
+        (&["--month", "2022-02"], 2, "--cells"),
+    ];
+    for (arguments, code, named) in cases {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gpad-live"));
+        command
+            .args(["demo", "--address", &free.to_string(), "--dir"])
+            .arg(directory.path())
+            .args(arguments);
+        let outcome = command.output().unwrap();
+        let said = String::from_utf8(outcome.stderr).unwrap();
+        assert_eq!(outcome.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(named), "{arguments:?}: {said}");
+    }
+    std::fs::write(directory.path().join("demo.txt"), "another").unwrap();
+    let outcome = demo(directory.path(), &free.to_string()).output().unwrap();
+    let said = String::from_utf8(outcome.stderr).unwrap();
+    assert!(
+        outcome.status.code() == Some(1) && said.contains("--fresh begins anew"),
+        "{said}"
+    );
+}
