@@ -164,23 +164,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn cells(arguments: &Arguments) -> Result<(Cells, String), crate::simulate::error::Error> {
-    match (&arguments.cells, arguments.month) {
-        (Some(file), Some(month)) => {
-            let name = file
-                .file_name()
-                .unwrap_or(file.as_os_str())
-                .to_string_lossy();
-            Ok((
-                Cells::read(file, month)?,
-                format!("{name}, {}", month.label()),
-            ))
-        }
-        _ => {
-            let month = Month::new(2022, 1);
-            let cells = Cells::parse(Path::new(CELLS_NAME), CELLS, month)?;
-            Ok((cells, "England, February 2022".to_owned()))
-        }
+    if let (Some(file), Some(month)) = (&arguments.cells, arguments.month) {
+        let name = file.file_name().unwrap_or(file.as_os_str());
+        let label = format!("{}, {}", name.to_string_lossy(), month.label());
+        return Ok((Cells::read(file, month)?, label));
     }
+    let cells = Cells::parse(Path::new(CELLS_NAME), CELLS, Month::new(2022, 1))?;
+    Ok((cells, "England, February 2022".to_owned()))
 }
 
 /// Eight in the morning of the first day that is lived through.

@@ -8,7 +8,7 @@ mod follow;
 mod ledger;
 mod places;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::domain::aggregate::{Published, Row};
@@ -48,7 +48,8 @@ pub type Table = BTreeMap<RowKey, Held>;
 #[derive(Debug, Default)]
 pub struct State {
     tables: Vec<Table>,
-    codes: BTreeMap<Box<str>, Arc<str>>,
+    /// Each code once, however many rows have it.
+    codes: BTreeSet<Arc<str>>,
     rows: usize,
     /// Per aggregate and level: windows that start before are no longer held.
     let_go: BTreeMap<(usize, Level), Day>,
@@ -169,14 +170,12 @@ impl State {
             hash.update(code.as_bytes());
             hash.update(&[0xff]);
         }
-        let code = match self.codes.get(row.code.as_str()) {
-            Some(known) => Arc::clone(known),
-            None => {
-                let code: Arc<str> = row.code.as_str().into();
-                self.codes
-                    .insert(row.code.as_str().into(), Arc::clone(&code));
-                code
-            }
+        let code = if let Some(known) = self.codes.get(row.code.as_str()) {
+            Arc::clone(known)
+        } else {
+            let code: Arc<str> = row.code.as_str().into();
+            self.codes.insert(code.clone());
+            code
         };
         Some(RowKey {
             level: row.level,

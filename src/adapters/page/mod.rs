@@ -5,7 +5,7 @@ mod parts;
 use super::http::App;
 use super::http::summary::Summary;
 use crate::domain::aggregate::Dimension;
-use parts::{bars, count, days, dispositions, places, quality, share, watermarks};
+use parts::{bars, count, days, dispositions, each, places, quality, share, watermarks};
 
 const STYLE: &str = include_str!("style.css");
 const REFRESH: &str = "<meta http-equiv=\"refresh\" content=\"5\">";
@@ -117,10 +117,11 @@ fn england(summary: &Summary) -> England {
             share(month_so_far.utilisation()),
         ),
     ];
-    let cards: String = cards
-        .into_iter()
-        .map(|(name, day, month)| format!("<li><span class=\"name\">{name}</span><strong>{day}</strong><span class=\"sub\">{month} this month</span></li>"))
-        .collect();
+    let cards = each(cards, |(name, day, month)| {
+        format!(
+            "<li><span class=\"name\">{name}</span><strong>{day}</strong><span class=\"sub\">{month} this month</span></li>"
+        )
+    });
     let sets = [
         (
             "Status",
@@ -151,10 +152,9 @@ fn england(summary: &Summary) -> England {
             ),
         ),
     ];
-    let tables: String = sets
-        .into_iter()
-        .map(|(name, table)| format!("<div class=\"card\"><h3>{name}</h3>{table}</div>"))
-        .collect();
+    let tables = each(sets, |(name, table)| {
+        format!("<div class=\"card\"><h3>{name}</h3>{table}</div>")
+    });
     let capacity = parts::capacity(summary);
     England {
         title: format!("England: {named}"),

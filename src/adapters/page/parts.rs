@@ -10,6 +10,15 @@ use crate::domain::disposition::Disposition;
 use crate::domain::time::Timestamp;
 use crate::domain::topic::SupplierTopic;
 
+/// Each item's text, one after the other.
+pub fn each<T>(items: impl IntoIterator<Item = T>, text: impl Fn(T) -> String) -> String {
+    let mut all = String::new();
+    for item in items {
+        all.push_str(&text(item));
+    }
+    all
+}
+
 /// With separators of thousands.
 pub fn count(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
@@ -75,12 +84,10 @@ pub fn capacity(summary: &Summary) -> String {
     ];
     let mut rows = String::new();
     for (name, kind) in kinds {
-        let cells: String = (blocks.iter())
-            .flat_map(|block| {
-                ["slots", "minutes"].map(|unit| of(&block.capacity, &format!("{unit}_{kind}")))
-            })
-            .map(|figure| format!("<td>{}</td>", count(figure)))
-            .collect();
+        let figures = blocks.iter().flat_map(|block| {
+            ["slots", "minutes"].map(|unit| of(&block.capacity, &format!("{unit}_{kind}")))
+        });
+        let cells = each(figures, |figure| format!("<td>{}</td>", count(figure)));
         let _ = write!(rows, "<tr><th scope=\"row\">{name}</th>{cells}</tr>");
     }
     format!(
@@ -162,10 +169,7 @@ pub fn places(summary: &Summary) -> String {
             share(place.month.by_gp()),
             share(place.month.utilisation()),
         ];
-        let cells: String = cells
-            .iter()
-            .map(|cell| format!("<td>{cell}</td>"))
-            .collect();
+        let cells = each(cells, |cell| format!("<td>{cell}</td>"));
         let _ = write!(
             rows,
             "<tr class=\"{}\"><th scope=\"row\">{}</th>{cells}</tr>",
@@ -232,16 +236,14 @@ pub fn quality(summary: &Summary) -> String {
         ("Contradictions", "contradictions"),
         ("Unbooked consultations", "unbooked_consultations"),
     ];
-    let head: String = columns
-        .iter()
-        .map(|(name, _)| format!("<th scope=\"col\">{name}</th>"))
-        .collect();
+    let head = each(columns, |(name, _)| {
+        format!("<th scope=\"col\">{name}</th>")
+    });
     let mut rows = String::new();
     for quality in &summary.quality {
-        let cells: String = columns
-            .iter()
-            .map(|(_, key)| format!("<td>{}</td>", count(of(&quality.figures, key))))
-            .collect();
+        let cells = each(columns, |(_, key)| {
+            format!("<td>{}</td>", count(of(&quality.figures, key)))
+        });
         let _ = write!(
             rows,
             "<tr><th scope=\"row\">{}</th>{cells}</tr>",
@@ -268,10 +270,9 @@ pub fn dispositions(app: &App) -> String {
     ];
     let state = app.figures.read();
     let ledger = &state.ledger;
-    let head: String = COLUMNS
-        .iter()
-        .map(|(name, _)| format!("<th scope=\"col\">{name}</th>"))
-        .collect();
+    let head = each(COLUMNS, |(name, _)| {
+        format!("<th scope=\"col\">{name}</th>")
+    });
     let mut rows = String::new();
     for topic in SupplierTopic::ALL {
         let of_topic: Vec<(Disposition, i64)> = ledger
@@ -287,10 +288,9 @@ pub fn dispositions(app: &App) -> String {
                 .map(|(_, records)| records)
                 .sum::<i64>()
         };
-        let cells: String = COLUMNS
-            .iter()
-            .map(|(_, label)| format!("<td>{}</td>", count(sum(label))))
-            .collect();
+        let cells = each(COLUMNS, |(_, label)| {
+            format!("<td>{}</td>", count(sum(label)))
+        });
         let reasons: Vec<String> = of_topic
             .iter()
             .filter_map(|(end, records)| {
