@@ -15,8 +15,10 @@ use crate::wire::output::{AggregateKey, AggregateValue, Manifest};
 use crate::wire::reference::Practice;
 
 const LEDGER: &str = "gpad.ledger";
-/// Records between two looks of those who show the figures.
+/// Records that are taken in at once.
 const BATCH: usize = 2_000;
+/// Records that are held back so that those who look see whole transactions; beyond, they see parts for a moment.
+const MOST_BETWEEN: usize = 100_000;
 const WAIT: Duration = Duration::from_millis(200);
 
 /// A record taken out of the reader, so that the figures are locked for moments only.
@@ -94,7 +96,6 @@ impl Figures {
                 }
             }
         }
-        self.write().is_complete = true;
         let start: Vec<Position> = (positions.iter())
             .map(|((at, partition), next)| Position {
                 topic: topics[*at].clone(),
@@ -103,15 +104,22 @@ impl Figures {
             })
             .collect();
         let mut reader = log.reader(&names, &start)?;
+        let mut wait = Duration::ZERO;
         while !is_over() {
-            let outcome = reader.read(BATCH, WAIT, &mut |message| {
+            let outcome = reader.read(BATCH, wait, &mut |message| {
                 taken.push(copy(message.topic, &message));
                 positions.insert((message.topic, message.partition), message.offset + 1);
                 ControlFlow::Continue(())
             });
-            self.put(topics, &mut taken);
+            // More is there already: until it is read, England may be ahead of its regions.
+            let is_between = matches!(&outcome, Ok(BATCH)) && taken.len() < MOST_BETWEEN;
+            wait = if is_between { Duration::ZERO } else { WAIT };
+            if !is_between {
+                self.put(topics, &mut taken);
+            }
             match outcome {
                 Err(error) if error.remedy != Remedy::Retry => return Err(error),
+                Ok(read) if read < BATCH => self.write().is_complete = true,
                 Ok(_) | Err(_) => {}
             }
         }
