@@ -183,8 +183,7 @@ fn allocations(month: &Month202103, decoders: &[Decoder], plan: &Arc<Plan>) -> f
             records += TRANSACTION.min(month.records.len() - from);
         }
     }
-    let each = count as f64 / records as f64;
-    each
+    count as f64 / records as f64
 }
 
 fn decode(month: &Month202103, decoders: &[Decoder]) -> f64 {

@@ -15,6 +15,7 @@ fn fail(arguments: &[&str]) -> (String, i32) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn wrong_use_is_named_in_one_error_and_exits_with_2() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let at = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();

@@ -348,7 +348,7 @@ fn regional_file(places: &[&str], month: &str, count: usize) -> String {
                     mode,
                     wait,
                 ];
-                text.push_str(&format!("{},{count}\n", row.join(",")));
+                text.extend([row.join(","), format!(",{count}\n")]);
             }
         }
     }

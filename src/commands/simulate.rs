@@ -152,7 +152,7 @@ fn write(
 ) -> anyhow::Result<Summary> {
     let mut files = Files::create(output, arguments.seed)?;
     let summary = plan.run(&mut files, threads, &mut |counted| {
-        bar.set_position(counted)
+        bar.set_position(counted);
     })?;
     files
         .finish()

@@ -68,7 +68,7 @@ pub enum Found {
 #[derive(Debug, Default)]
 pub struct Consultations {
     index: HashTable<u32>,
-    consultations: Vec<Consultation>,
+    entries: Vec<Consultation>,
     texts: Vec<u8>,
 }
 
@@ -85,7 +85,7 @@ impl Consultations {
         read: u64,
     ) -> Found {
         let words = words(draft.identity);
-        let known = &self.consultations;
+        let known = &self.entries;
         let entry = self.index.entry(
             words[1],
             |found| known[*found as usize].identity == words,
@@ -95,7 +95,7 @@ impl Consultations {
             Entry::Occupied(found) => Found::Known(ConsultationIndex(*found.get())),
             Entry::Vacant(room) => {
                 let index =
-                    u32::try_from(self.consultations.len()).expect("fewer than 2^32 consultations");
+                    u32::try_from(self.entries.len()).expect("fewer than 2^32 consultations");
                 room.insert(index);
                 let native_id = match draft.native_id {
                     NativeId::Number(number) => HeldId::Number(number),
@@ -106,7 +106,7 @@ impl Consultations {
                         HeldId::Text { at, length }
                     }
                 };
-                self.consultations.push(Consultation {
+                self.entries.push(Consultation {
                     identity: words,
                     native_id,
                     practice,
@@ -152,11 +152,11 @@ impl Consultations {
 
     #[must_use]
     pub fn get(&self, index: ConsultationIndex) -> &Consultation {
-        &self.consultations[index.0 as usize]
+        &self.entries[index.0 as usize]
     }
 
     pub fn get_mut(&mut self, index: ConsultationIndex) -> &mut Consultation {
-        &mut self.consultations[index.0 as usize]
+        &mut self.entries[index.0 as usize]
     }
 
     /// Puts a consultation at the head of a slot's list; answers the new head.
@@ -225,25 +225,23 @@ impl Consultations {
 
     /// Every index there is.
     pub fn indexes(&self) -> impl Iterator<Item = ConsultationIndex> + use<> {
-        (0_u32..)
-            .map(ConsultationIndex)
-            .take(self.consultations.len())
+        (0_u32..).map(ConsultationIndex).take(self.entries.len())
     }
 
     #[must_use]
     pub fn len(&self) -> usize {
-        self.consultations.len()
+        self.entries.len()
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.consultations.is_empty()
+        self.entries.is_empty()
     }
 
     /// Bytes on the heap.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.consultations.capacity() * size_of::<Consultation>()
+        self.entries.capacity() * size_of::<Consultation>()
             + self.index.capacity() * 5
             + self.texts.capacity()
     }

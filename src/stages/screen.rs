@@ -9,7 +9,7 @@ use crate::wire::supplier::{emis, inps, microtest, tpp};
 
 /// A supplier's free-text fields, by name.
 pub trait FreeText {
-    /// The names, in the order of [`Self::texts`].
+    /// The names, in the order in which [`Self::find`] shows the texts.
     const FIELDS: &'static [&'static str];
 
     /// Shows each text to `see`; stops at the first `true` and answers its place in [`Self::FIELDS`].

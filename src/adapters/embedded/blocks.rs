@@ -60,9 +60,11 @@ fn part(length: u32, bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
 mod tests {
     use super::*;
 
+    type Bytes<'a> = Option<&'a [u8]>;
+
     #[test]
     fn a_block_gives_back_its_records_and_tells_empty_from_absent() {
-        let cases: [(Option<&[u8]>, Option<&[u8]>); 4] = [
+        let cases: [(Bytes<'_>, Bytes<'_>); 4] = [
             (Some(b"k"), Some(b"value")),
             (Some(b""), None),
             (None, Some(b"")),

@@ -1,7 +1,7 @@
 //! The figures as they are committed: what the aggregates' topics, the ledger and the register of practices say.
 //!
 //! Read from the topics and not from the tasks, so it shows the same whatever instance is asked, and only what is
-//! committed. Bounded: beyond [`MOST_ROWS`] the oldest windows of the finest levels are let go of, and the answer
+//! committed. Bounded: beyond `MOST_ROWS` the oldest windows of the finest levels are let go of, and the answer
 //! to a question about them says so.
 
 mod follow;
