@@ -420,8 +420,19 @@ fn total(figures: &Figures, aggregate: &str, level: &str) -> i64 {
     rows.map(|(_, counts)| of(counts)).sum()
 }
 
+/// A hundred or so streams a law; more with `PROPTEST_CASES`.
+fn config() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok();
+    ProptestConfig {
+        cases: cases.and_then(|cases| cases.parse().ok()).unwrap_or(120),
+        max_shrink_iters: 4096,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 160, max_shrink_iters: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     /// Catches a record that is counted twice, never, or under another topic, and a pending one that is
     /// lost or freed twice.
