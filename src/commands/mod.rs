@@ -29,8 +29,24 @@ pub enum Failure {
     #[error(transparent)]
     Configuration(#[from] ConfigError),
     /// Anything else.
-    #[error("{0:#}")]
+    #[error("{}", told(.0))]
     Failed(anyhow::Error),
+}
+
+/// The error and its causes, without those that it tells of itself.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if text.ends_with(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
 }
 
 impl Failure {
@@ -80,5 +96,21 @@ fn print(text: &str) -> Result<(), Failure> {
         // Who asked has gone away, as `head` does: nothing is left to say.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome.map_err(|error| Failure::Failed(error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::log::{LogError, Remedy};
+
+    #[test]
+    fn a_cause_that_an_error_tells_of_itself_is_told_once() {
+        let error = LogError::new(Remedy::Stop, "opening the log", "it is in use");
+        let failure = Failure::Failed(anyhow::Error::from(error).context("--dir here"));
+        assert_eq!(
+            failure.to_string(),
+            "--dir here: opening the log: it is in use"
+        );
     }
 }
