@@ -102,6 +102,15 @@ impl Demo {
     }
 }
 
+/// A test that fails leaves no process behind.
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // It has mostly ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn demo(directory: &Path, address: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gpad-live"));
     command
