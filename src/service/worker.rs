@@ -228,6 +228,8 @@ impl<S: Stage> Worker<S> {
             return Ok(());
         }
         let mut reader = self.reader(&self.positions)?;
+        // At once, so that whoever sees it ready sees how it stands.
+        self.tell(&*reader);
         self.around
             .health
             .worker(self.stage.name(), Condition::Running);
