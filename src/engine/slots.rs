@@ -123,6 +123,8 @@ pub struct Slot {
     pub is_folded_past: bool,
     /// Its fact before the open transaction is noted.
     pub is_touched: bool,
+    /// It stands among the upcoming under the start it has.
+    pub is_upcoming: bool,
 }
 
 /// All slots of a task.
@@ -159,6 +161,7 @@ impl Slots {
                     was_booked: false,
                     is_folded_past: false,
                     is_touched: false,
+                    is_upcoming: false,
                 });
                 SlotIndex(index)
             }

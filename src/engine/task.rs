@@ -170,6 +170,8 @@ impl Task {
         }
         let slot = self.slots.get_mut(index);
         if replaces {
+            // Moved: it is noted anew under its new start; visiting it at the old one is harmless.
+            slot.is_upcoming &= slot.held.is_some_and(|held| held.start == draft.start);
             slot.held = Some(Held::new(draft, practice, category, is_covid, read));
         }
         if starts_booking {
@@ -263,6 +265,7 @@ impl Task {
         let still_to_come = self.upcoming.split_off(&now);
         let due = std::mem::replace(&mut self.upcoming, still_to_come);
         for index in due.into_values().flatten() {
+            self.slots.get_mut(index).is_upcoming = false;
             self.touch(index);
         }
     }
@@ -289,12 +292,9 @@ impl Task {
         let is_past = start.is_some_and(|start| start < self.now);
         let slot = self.slots.get_mut(index);
         slot.is_folded_past = is_past;
-        if let Some(start) = start.filter(|_| !is_past) {
-            // A slot that moved may stand under its old start too; visiting it there is harmless.
-            let due = self.upcoming.entry(start).or_default();
-            if due.last() != Some(&index) {
-                due.push(index);
-            }
+        if let Some(start) = start.filter(|_| !is_past && !slot.is_upcoming) {
+            slot.is_upcoming = true;
+            self.upcoming.entry(start).or_default().push(index);
         }
         let stands = self.fact(index);
         if stands != stood {
