@@ -111,6 +111,10 @@ pub fn clamp_minutes(minutes: i64) -> u16 {
 }
 
 /// A slot, or the place that its consultations wait at.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent marks, each for another table"
+)]
 #[derive(Debug, Clone, Copy)]
 pub struct Slot {
     identity: [u64; 2],
