@@ -150,6 +150,22 @@ fn pass(month: &Month202103, decoders: &[Decoder], plan: &Arc<Plan>) -> f64 {
     seconds
 }
 
+/// One pass of the whole month as a backlog, as `replay` and a restoration take it: its core-seconds.
+fn backlog(month: &Month202103, decoders: &[Decoder], plan: &Arc<Plan>) -> f64 {
+    let mut pipeline = Pipeline::new(plan.clone(), Arc::new(month.reference.clone()));
+    let mut settled = 0;
+    let start = core_seconds();
+    pipeline.start_loading();
+    for from in (0..month.records.len()).step_by(TRANSACTION) {
+        take(&mut pipeline, month, decoders, from);
+    }
+    pipeline.finish_loading();
+    pipeline.settle_into(&mut |_| settled += 1);
+    let seconds = core_seconds() - start;
+    assert!(settled > 0, "rows were settled");
+    seconds
+}
+
 /// Takes one transaction's records, and moves on to the time of the last.
 fn take(pipeline: &mut Pipeline, month: &Month202103, decoders: &[Decoder], from: usize) {
     let until = month.records.len().min(from + TRANSACTION);
@@ -234,12 +250,13 @@ fn main() {
     let table: toml::Table = text.parse().expect("TOML");
     let declared = (table["aggregate"].clone(), Origin::Default);
     let activity = plan(aggregates::plan(Some(&declared)).expect("the declaration compiles"));
-    let mut figures = [Vec::new(), Vec::new(), Vec::new()];
+    let mut figures = [const { Vec::new() }; 4];
     for _ in 0..RUNS {
         figures[0].push(decode(&month, &decoders));
         for (at, plan) in [&activity, &all].into_iter().enumerate() {
             figures[at + 1].push(pass(&month, &decoders, plan));
         }
+        figures[3].push(backlog(&month, &decoders, &all));
     }
     println!(
         "{} records, {} bytes each on average, one thread, {RUNS} runs",
@@ -250,6 +267,7 @@ fn main() {
         "decode alone",
         "core, `activity` alone",
         "core, all default aggregates",
+        "the same, as a backlog",
     ];
     for (name, seconds) in names.into_iter().zip(&mut figures) {
         seconds.sort_by(f64::total_cmp);
