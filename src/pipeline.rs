@@ -168,8 +168,24 @@ impl Pipeline {
         }
     }
 
+    /// Takes in one record; answers the bytes of the payload that it took, `None` if it could not be decoded.
+    /// An admitted version goes into the state a few records later, at the latest when anything is asked of it.
+    pub fn take(&mut self, record: &Record<'_>) -> Option<usize> {
+        self.hand_in(record).1
+    }
+
     /// Takes in one record and says where it ended.
-    pub fn take(&mut self, record: &Record<'_>) -> Taken {
+    pub fn take_at_once(&mut self, record: &Record<'_>) -> Taken {
+        let (stopped, bytes) = self.hand_in(record);
+        let admitted = self.task.drain();
+        Taken {
+            disposition: stopped.or(admitted).expect("a record is stopped or admitted"),
+            bytes,
+        }
+    }
+
+    /// Where a record that goes no further ended, and the bytes that it took.
+    fn hand_in(&mut self, record: &Record<'_>) -> (Option<Disposition>, Option<usize>) {
         match record.topic {
             SupplierTopic::EmisAppointments => self.way::<emis::Appointment<'_>>(record),
             SupplierTopic::EmisConsultations => self.way::<emis::Consultation<'_>>(record),
@@ -184,7 +200,7 @@ impl Pipeline {
         }
     }
 
-    fn way<'a, R>(&mut self, record: &Record<'a>) -> Taken
+    fn way<'a, R>(&mut self, record: &Record<'a>) -> (Option<Disposition>, Option<usize>)
     where
         R: SupplierRecord<'a> + Wrapper<'a> + FreeText + Normalise<'a>,
     {
@@ -193,19 +209,14 @@ impl Pipeline {
             Ok(decoded) => decoded,
             Err(refused) => {
                 let disposition = self.stop(record, Stop::Rejected(refused));
-                return Taken {
-                    disposition,
-                    bytes: None,
-                };
+                return (Some(disposition), None);
             }
         };
-        let disposition = self
+        let stopped = self
             .checks(record, &decoded.record, decoded.content, decoder)
-            .unwrap_or_else(|stop| self.stop(record, stop));
-        Taken {
-            disposition,
-            bytes: Some(bytes),
-        }
+            .err()
+            .map(|stop| self.stop(record, stop));
+        (stopped, Some(bytes))
     }
 
     /// feeds.md, "Order of the checks", from 2 on; then reconcile.
@@ -215,7 +226,7 @@ impl Pipeline {
         read: &R,
         content: u64,
         decoder: &Decoder,
-    ) -> Result<Disposition, Stop>
+    ) -> Result<(), Stop>
     where
         R: SupplierRecord<'a> + Wrapper<'a> + FreeText + Normalise<'a>,
     {
@@ -241,7 +252,7 @@ impl Pipeline {
         gate::agreement(&self.reference, practice, day)?;
         self.within_horizon(day, extracted_on)
             .map_err(|reason| self.refuse(read, practice, reason, None, Some(day)))?;
-        Ok(match &draft {
+        match &draft {
             Draft::Appointment(draft) => {
                 let categorised = categorise(draft);
                 let categorised = Categorised {
@@ -250,12 +261,13 @@ impl Pipeline {
                     is_covid_vaccination: categorised.is_covid_vaccination,
                 };
                 self.task
-                    .admit_appointment(practice, draft, categorised, record.topic)
+                    .admit_appointment(practice, draft, categorised, record.topic);
             }
             Draft::Consultation(draft) => {
-                self.task.admit_consultation(practice, draft, record.topic)
+                self.task.admit_consultation(practice, draft, record.topic);
             }
-        })
+        }
+        Ok(())
     }
 
     /// Check 1.

@@ -238,7 +238,7 @@ fn take_block(
             key: Key::Absent,
             payload,
         });
-        let stepped = match (taken.bytes, reading) {
+        let stepped = match (taken, reading) {
             (Some(bytes), _) => Some(bytes),
             (None, Ok((_, stepper))) => stepper.step(front).ok(),
             (None, Err(_)) => None,

@@ -24,6 +24,18 @@ pub enum SlotState {
 }
 
 impl SlotState {
+    /// In the order of their discriminants.
+    pub const ALL: [Self; 8] = [
+        Self::Available,
+        Self::NotOffered,
+        Self::Booked,
+        Self::Arrived,
+        Self::Attended,
+        Self::Dna,
+        Self::Cancelled,
+        Self::Withdrawn,
+    ];
+
     /// Holds a live booking.
     #[must_use]
     pub const fn is_booked(self) -> bool {

@@ -1,16 +1,15 @@
 //! The state machine of a task, told the time, and of the second stage that adds tasks up.
 
 pub mod changes;
-pub mod consultations;
 pub mod fact;
 pub mod fold;
 pub mod ledger;
 pub mod plan;
+mod queue;
 mod read;
 mod reconcile;
 pub mod rollup;
 pub mod rows;
-pub mod slot_types;
-pub mod slots;
+pub mod state;
 pub mod task;
 pub mod watermark;

@@ -1,12 +1,12 @@
-//! Fingerprints of the fields that an aggregate reads: what tells `accepted` from `unchanged`.
+//! The fingerprint of the fields that an aggregate reads: what tells `accepted` from `unchanged`.
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::domain::category::Category;
-use crate::domain::draft::{AppointmentDraft, ConsultationDraft};
+use crate::domain::draft::AppointmentDraft;
 use crate::domain::time::Local;
 
-use super::slots::CategorySource;
+use super::state::slots::CategorySource;
 
 /// An appointment as the aggregates read it, those over event time included.
 pub(super) fn appointment(
@@ -44,19 +44,6 @@ pub(super) fn appointment(
             .map_or(u64::MAX, |minutes| minutes as u64),
         category,
         slot_type,
-    ])
-}
-
-/// A consultation as the aggregates read it.
-pub(super) fn consultation(draft: &ConsultationDraft<'_>) -> u64 {
-    let link = draft.link.map_or(0, |link| link.0);
-    fingerprint([
-        link as u64,
-        (link >> 64) as u64,
-        draft.start.0 as u64,
-        draft.minutes.map_or(u64::MAX, |minutes| minutes as u64),
-        draft.role.map_or(u64::MAX, |role| role as u64),
-        u64::from(draft.complete) | u64::from(draft.withdrawn) << 1,
     ])
 }
 

@@ -1,13 +1,13 @@
 //! Reconciliation: from the newest versions of a slot and its consultations to the fact they make.
 
 use crate::domain::draft::SlotState;
-use crate::domain::reference::PracticeIndex;
 use crate::domain::time::{Day, Timestamp};
 use crate::domain::vocabulary::{PublishedStatus, SdsRoleGroup, WaitingBand};
 
-use super::consultations::ConsultationIndex;
 use super::fact::{Capacity, Fact, Publication, SlotUse};
-use super::slots::{CategorySource, Held, SlotIndex};
+use super::state::consultations::ConsultationIndex;
+use super::state::practices::PracticeNumber;
+use super::state::slots::{CategorySource, Held, Mark, SlotIndex};
 use super::task::Task;
 
 /// What the consultations of one appointment say together (feeds.md, rule 5).
@@ -22,33 +22,34 @@ impl Task {
     /// The fact of a slot, with the start past or to come as it was last folded.
     pub(super) fn fact(&self, index: SlotIndex) -> Option<Fact> {
         let slot = self.slots.get(index);
-        let held = slot.held.as_ref()?;
+        let held = slot.held()?;
         let day = held.start.day();
-        if held.is_covid_vaccination || !self.is_admitted(held.practice, held.version, day) {
+        if held.is_covid_vaccination || !self.is_admitted(held.practice, held.version.at, day) {
             return None;
         }
-        let consulted = self.consulted(slot.first_consultation);
+        let is_past = slot.is(Mark::FoldedPast);
+        let consulted = self.consulted(slot.first_consultation());
         let is_contradicted = if held.has_booking {
             matches!(held.state, SlotState::Dna | SlotState::Cancelled)
         } else {
-            slot.was_booked
+            slot.is(Mark::WasBooked)
         };
         let contradictions = if is_contradicted { consulted.count } else { 0 };
         let state = if held.has_booking {
-            attended_if_consulted(held.state, consulted.count > 0, slot.is_folded_past)
+            attended_if_consulted(held.state, consulted.count > 0, is_past)
         } else {
             held.state
         };
-        let publication = (state.is_booked() && slot.is_folded_past)
-            .then(|| self.publication(held, state, day, consulted));
+        let publication = (state.is_booked() && is_past)
+            .then(|| self.publication(&held, state, day, consulted));
         let capacity = (state.is_offered() && !held.is_visit).then(|| Capacity {
-            planned_minutes: held.planned_minutes(),
+            planned_minutes: held.planned_minutes,
             slot_use: slot_use(state),
         });
         if publication.is_none() && capacity.is_none() && contradictions == 0 {
             return None;
         }
-        let row = self.reference.row_on(held.practice, day)?;
+        let row = self.reference.row_on(self.practices.index(held.practice), day)?;
         Some(Fact {
             place: row.place,
             day,
@@ -62,12 +63,16 @@ impl Task {
 
     /// The fact of a consultation that is linked to nothing.
     pub(super) fn unbooked_fact(&self, index: ConsultationIndex) -> Option<Fact> {
-        let held = self.consultations.get(index);
-        let day = held.start.day();
-        if !held.is_unbooked() || !self.is_admitted(held.practice, held.version, day) {
+        let consultation = self.consultations.get(index);
+        if !consultation.is_unbooked() {
             return None;
         }
-        let row = self.reference.row_on(held.practice, day)?;
+        let held = consultation.held();
+        let day = held.start.day();
+        if !self.is_admitted(held.practice, held.version, day) {
+            return None;
+        }
+        let row = self.reference.row_on(self.practices.index(held.practice), day)?;
         Some(Fact {
             place: row.place,
             day,
@@ -80,7 +85,8 @@ impl Task {
     }
 
     /// Approved on the London day of extraction and on the version's own day (feeds.md, rule 1).
-    fn is_admitted(&self, practice: PracticeIndex, version: Timestamp, day: Day) -> bool {
+    fn is_admitted(&self, practice: PracticeNumber, version: Timestamp, day: Day) -> bool {
+        let practice = self.practices.index(practice);
         let is_approved = |day| {
             self.reference
                 .agreement_on(practice, day)
@@ -93,9 +99,7 @@ impl Task {
     fn consulted(&self, head: Option<ConsultationIndex>) -> Consulted {
         let counts = |index: &ConsultationIndex| {
             let held = self.consultations.get(*index);
-            held.is_complete
-                && !held.is_withdrawn
-                && self.is_admitted(held.practice, held.version, held.start.day())
+            held.counts() && self.is_admitted(held.practice(), held.version(), held.start().day())
         };
         let first = |has: &dyn Fn(ConsultationIndex) -> bool| {
             self.consultations
@@ -106,8 +110,8 @@ impl Task {
         if head.is_none() {
             return Consulted::default();
         }
-        let minutes = |index| self.consultations.get(index).minutes;
-        let role = |index| self.consultations.get(index).role;
+        let minutes = |index| self.consultations.get(index).minutes();
+        let role = |index| self.consultations.get(index).role();
         let count = self.consultations.list(head).filter(counts).count();
         Consulted {
             count: u16::try_from(count).unwrap_or(u16::MAX),
@@ -129,9 +133,7 @@ impl Task {
         } else {
             consulted
         };
-        let wait = held
-            .booked_on()
-            .map(|booked| day.0.saturating_sub(booked.0));
+        let wait = held.wait_days.map(i32::from);
         Publication {
             status: match state {
                 SlotState::Attended => PublishedStatus::Attended,

@@ -3,22 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::domain::category::Category;
 use crate::domain::disposition::Disposition;
-use crate::domain::draft::{AppointmentDraft, ConsultationDraft};
-use crate::domain::reference::{PracticeIndex, Reference};
-use crate::domain::time::Timestamp;
+use crate::domain::reference::Reference;
+use crate::domain::time::{Local, Timestamp};
 use crate::domain::topic::{Supplier, SupplierTopic};
 
-use super::consultations::{ConsultationIndex, Consultations, Found};
 use super::fact::Fact;
 use super::fold::{Change, Fold};
 use super::ledger::Counts;
 use super::plan::AggregatePlan;
-use super::read;
-use super::slot_types::SlotTypes;
-use super::slots::{CategorySource, Held, SlotIndex, Slots};
+use super::queue::{Appointment, Consultation, Queued};
+use super::state::consultations::{ConsultationIndex, Consultations};
+use super::state::native::Id;
+use super::state::practices::Practices;
+use super::state::slot_types::SlotTypes;
+use super::state::slots::{Mark, SlotIndex, Slots};
 use super::watermark::Watermarks;
-use crate::domain::category::Category;
 
 /// Where the category of an admitted appointment comes from.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +41,11 @@ pub struct Task {
     pub(super) slots: Slots,
     pub(super) consultations: Consultations,
     pub(super) slot_types: SlotTypes,
+    pub(super) practices: Practices,
+    /// Admitted versions that are not in yet.
+    pub(super) queue: Vec<Queued>,
+    /// How the version that went in last ended.
+    pub(super) last: Option<Disposition>,
     fold: Fold,
     counts: Counts,
     watermarks: Watermarks,
@@ -70,6 +76,9 @@ impl Task {
             slots: Slots::default(),
             consultations: Consultations::default(),
             slot_types: SlotTypes::default(),
+            practices: Practices::default(),
+            queue: Vec::new(),
+            last: None,
             counts: Counts::default(),
             watermarks: Watermarks::default(),
             now: Timestamp(i64::MIN),
@@ -86,6 +95,7 @@ impl Task {
 
     /// Folds all that was loaded, as of the time last told.
     pub fn finish_loading(&mut self) {
+        self.drain();
         self.is_loading = false;
         for index in self.slots.indexes() {
             self.refold(index, None);
@@ -130,122 +140,111 @@ impl Task {
     }
 
     /// Takes in an admitted version of a slot and counts where it ends.
-    pub fn admit_appointment(
-        &mut self,
-        practice: PracticeIndex,
-        draft: &AppointmentDraft<'_>,
-        categorised: Categorised<'_>,
-        topic: SupplierTopic,
-    ) -> Disposition {
-        self.watermarks.see(draft.supplier, draft.version);
-        let category = match categorised.own {
-            Some(own) => CategorySource::Own(own),
-            None => CategorySource::Mapping(self.slot_types.intern(
-                &self.reference,
-                practice,
-                categorised.slot_type,
-            )),
-        };
-        let is_covid = categorised.is_covid_vaccination;
-        let read = read::appointment(draft, category, is_covid);
-        let index = self.slots.find_or_wait(draft.identity);
+    pub(super) fn take_appointment(&mut self, new: &Appointment) -> Disposition {
+        let held = &new.held;
+        self.watermarks.see(held.supplier, held.version.at);
+        let index = self.slots.find_or_wait(new.identity);
         let slot = self.slots.get(index);
-        let (disposition, replaces) = match &slot.held {
+        let (disposition, replaces) = match slot.version() {
             None => (Disposition::Accepted, true),
-            Some(held) => compare(
-                (held.version, held.content, held.read),
-                (draft.version, draft.content, read),
+            Some(old) => compare(
+                held.version.at.cmp(&old.at),
+                old.content == held.version.content,
+                || old.read == held.version.read,
             ),
         };
-        let disposition = if is_covid && disposition == Disposition::Accepted {
+        let disposition = if held.is_covid_vaccination && disposition == Disposition::Accepted {
             Disposition::Unchanged
         } else {
             disposition
         };
-        self.counts.count(topic, disposition);
-        let names_booking = draft.supplier != Supplier::Emis || draft.booking.is_some();
-        let starts_booking = names_booking && !slot.was_booked;
+        self.counts.count(new.topic, disposition);
+        let starts_booking = held.has_booking && !slot.is(Mark::WasBooked);
         if replaces || starts_booking {
             self.touch(index);
         }
         let slot = self.slots.get_mut(index);
         if replaces {
             // Moved: it is noted anew under its new start; visiting it at the old one is harmless.
-            slot.is_upcoming &= slot.held.is_some_and(|held| held.start == draft.start);
-            slot.held = Some(Held::new(draft, practice, category, is_covid, read));
+            let stays = slot.is(Mark::Upcoming) && slot.start() == Some(held.start);
+            slot.set(Mark::Upcoming, stays);
+            slot.hold(held);
         }
         if starts_booking {
-            slot.was_booked = true;
+            slot.set(Mark::WasBooked, true);
             self.end_waiting(index);
         }
         disposition
     }
 
     /// Takes in an admitted version of a consultation and counts where it ends.
-    pub fn admit_consultation(
-        &mut self,
-        practice: PracticeIndex,
-        draft: &ConsultationDraft<'_>,
-        topic: SupplierTopic,
-    ) -> Disposition {
-        self.watermarks.see(draft.supplier, draft.version);
-        let read = read::consultation(draft);
-        let (index, disposition) = match self.consultations.find_or_insert(draft, practice, read) {
-            Found::New(index) => (index, Disposition::Accepted),
-            Found::Known(index) => {
-                let held = self.consultations.get(index);
+    pub(super) fn take_consultation(&mut self, new: &Consultation, id: Id<'_>) -> Disposition {
+        let held = &new.held;
+        self.watermarks.see(held.supplier, held.version);
+        let found = self
+            .consultations
+            .find(new.identity, held.practice, held.supplier, id);
+        let (index, disposition) = match found {
+            None => (
+                self.consultations.insert(new.identity, id, held),
+                Disposition::Accepted,
+            ),
+            Some(index) => {
+                let standing = self.consultations.get(index);
+                let old = standing.held();
+                let link = |slots: &Slots| new.link.map(|link| slots.find(link));
                 let (disposition, replaces) = compare(
-                    (held.version, held.content, held.read),
-                    (draft.version, draft.content, read),
+                    held.version.cmp(&old.version),
+                    held.content == old.content,
+                    || held.reads_as(&old) && standing.link().map(Some) == link(&self.slots),
                 );
                 if !replaces {
-                    self.counts.count(topic, disposition);
+                    self.counts.count(new.topic, disposition);
                     return disposition;
                 }
                 self.detach(index);
-                self.consultations.hold(index, draft, practice, read);
+                self.consultations.get_mut(index).hold(held);
                 (index, disposition)
             }
         };
-        let waits = self.attach(index, draft);
+        let waits = self.attach(index, new);
         if waits {
-            self.consultations.get_mut(index).waits_for = Some(disposition);
+            self.consultations.get_mut(index).wait(disposition);
         }
         let counted = if waits {
             Disposition::Pending
         } else {
             disposition
         };
-        self.counts.count(topic, counted);
+        self.counts.count(new.topic, counted);
         counted
     }
 
     /// Moves on to newer reference data: what it covers leaves the old figures and enters the new.
     pub fn follow(&mut self, reference: Arc<Reference>) {
+        self.drain();
         let changed = reference.changed_since(&self.reference);
         if changed.is_empty() {
             self.reference = reference;
             return;
         }
+        let is_changed = |practice| changed.contains(&self.practices.index(practice));
         let slots: Vec<_> = self
             .slots
             .indexes()
+            .filter(|index| self.slots.get(*index).practice().is_some_and(is_changed))
+            .collect();
+        let unbooked: Vec<_> = self
+            .consultations
+            .indexes()
             .filter(|index| {
-                let held = self.slots.get(*index).held;
-                held.is_some_and(|held| changed.contains(&held.practice))
+                let consultation = self.consultations.get(*index);
+                consultation.is_unbooked() && is_changed(consultation.practice())
             })
             .collect();
         for index in slots {
             self.touch(index);
         }
-        let unbooked: Vec<_> = self
-            .consultations
-            .indexes()
-            .filter(|index| {
-                let held = self.consultations.get(*index);
-                held.is_unbooked() && changed.contains(&held.practice)
-            })
-            .collect();
         for index in &unbooked {
             self.fold_unbooked(*index, -1);
         }
@@ -258,6 +257,7 @@ impl Task {
 
     /// Moves on in time, never back: appointments whose start is before `now` become past.
     pub fn advance(&mut self, now: Timestamp) {
+        self.drain();
         if now <= self.now {
             return;
         }
@@ -265,16 +265,17 @@ impl Task {
         let still_to_come = self.upcoming.split_off(&now);
         let due = std::mem::replace(&mut self.upcoming, still_to_come);
         for index in due.into_values().flatten() {
-            self.slots.get_mut(index).is_upcoming = false;
+            self.slots.get_mut(index).set(Mark::Upcoming, false);
             self.touch(index);
         }
     }
 
     /// Folds every touched slot and hands over what has changed since the last settlement.
     pub fn settle(&mut self, out: &mut dyn FnMut(Change)) -> Settled {
+        self.drain();
         let touched = std::mem::take(&mut self.touched);
         for (index, stood) in &touched {
-            self.slots.get_mut(*index).is_touched = false;
+            self.slots.get_mut(*index).set(Mark::Touched, false);
             self.refold(*index, *stood);
         }
         self.touched = touched;
@@ -288,12 +289,12 @@ impl Task {
 
     /// Replaces the fact that stood by the one that stands now.
     fn refold(&mut self, index: SlotIndex, stood: Option<Fact>) {
-        let start = self.slots.get(index).held.map(|held| held.start.to_utc());
+        let start = self.slots.get(index).start().map(Local::to_utc);
         let is_past = start.is_some_and(|start| start < self.now);
         let slot = self.slots.get_mut(index);
-        slot.is_folded_past = is_past;
-        if let Some(start) = start.filter(|_| !is_past && !slot.is_upcoming) {
-            slot.is_upcoming = true;
+        slot.set(Mark::FoldedPast, is_past);
+        if let Some(start) = start.filter(|_| !is_past && !slot.is(Mark::Upcoming)) {
+            slot.set(Mark::Upcoming, true);
             self.upcoming.entry(start).or_default().push(index);
         }
         let stands = self.fact(index);
@@ -305,11 +306,11 @@ impl Task {
 
     /// Notes the fact that stands before the first change of a transaction.
     fn touch(&mut self, index: SlotIndex) {
-        if self.is_loading || self.slots.get(index).is_touched {
+        if self.is_loading || self.slots.get(index).is(Mark::Touched) {
             return;
         }
         let fact = self.fact(index);
-        self.slots.get_mut(index).is_touched = true;
+        self.slots.get_mut(index).set(Mark::Touched, true);
         self.touched.push((index, fact));
     }
 
@@ -326,44 +327,43 @@ impl Task {
     /// Takes a consultation out of the figures and of its slot's list, before it is replaced.
     fn detach(&mut self, index: ConsultationIndex) {
         self.fold_unbooked(index, -1);
-        let held = self.consultations.get_mut(index);
-        let supplier = held.supplier;
-        if let Some(disposition) = held.waits_for.take() {
+        let consultation = self.consultations.get_mut(index);
+        let supplier = consultation.supplier();
+        if let Some(disposition) = consultation.end_waiting() {
             // It is no longer the newest version, so it no longer waits.
             let topic = consultations_of(supplier);
             self.counts.leave_pending(topic, disposition);
         }
-        if let Some(slot) = self.consultations.get(index).link {
+        if let Some(slot) = self.consultations.get(index).link() {
             self.touch(slot);
-            let head = self.slots.get(slot).first_consultation;
+            let head = self.slots.get(slot).first_consultation();
             let head = self.consultations.unlink(index, head);
-            self.slots.get_mut(slot).first_consultation = head;
+            self.slots.get_mut(slot).set_first_consultation(head);
         }
     }
 
     /// Puts a consultation into its slot's list, or counts it as unbooked; answers whether it waits.
-    fn attach(&mut self, index: ConsultationIndex, draft: &ConsultationDraft<'_>) -> bool {
-        let Some(link) = draft.link else {
+    fn attach(&mut self, index: ConsultationIndex, new: &Consultation) -> bool {
+        let Some(link) = new.link else {
             self.fold_unbooked(index, 1);
             return false;
         };
         let slot = self.slots.find_or_wait(link);
         self.touch(slot);
-        let head = self.slots.get(slot).first_consultation;
+        let head = self.slots.get(slot).first_consultation();
         let head = self.consultations.link(index, slot, head);
         let slot = self.slots.get_mut(slot);
-        slot.first_consultation = head;
-        !draft.withdrawn && !slot.was_booked
+        slot.set_first_consultation(head);
+        !new.held.is_withdrawn && !slot.is(Mark::WasBooked)
     }
 
     /// The appointment has come: its consultations end where they would have without waiting.
     fn end_waiting(&mut self, slot: SlotIndex) {
-        let mut at = self.slots.get(slot).first_consultation;
+        let mut at = self.slots.get(slot).first_consultation();
         while let Some(index) = at {
             let consultation = self.consultations.get_mut(index);
-            let ended = consultation.waits_for.take();
-            let supplier = consultation.supplier;
-            if let Some(disposition) = ended {
+            let supplier = consultation.supplier();
+            if let Some(disposition) = consultation.end_waiting() {
                 let topic = consultations_of(supplier);
                 self.counts.leave_pending(topic, disposition);
             }
@@ -375,12 +375,16 @@ impl Task {
 /// What a version is against the one held, and whether it takes its place.
 //
 //   new − held     < 0 superseded   = 0 and same content: duplicate, else conflicting   > 0 newer
-fn compare(held: (Timestamp, u64, u64), new: (Timestamp, u64, u64)) -> (Disposition, bool) {
-    match new.0.cmp(&held.0) {
+fn compare(
+    order: std::cmp::Ordering,
+    is_same: bool,
+    reads_the_same: impl FnOnce() -> bool,
+) -> (Disposition, bool) {
+    match order {
         std::cmp::Ordering::Less => (Disposition::Superseded, false),
-        std::cmp::Ordering::Equal if new.1 == held.1 => (Disposition::Duplicate, false),
+        std::cmp::Ordering::Equal if is_same => (Disposition::Duplicate, false),
         std::cmp::Ordering::Equal => (Disposition::Conflicting, true),
-        std::cmp::Ordering::Greater if new.2 == held.2 => (Disposition::Unchanged, true),
+        std::cmp::Ordering::Greater if reads_the_same() => (Disposition::Unchanged, true),
         std::cmp::Ordering::Greater => (Disposition::Accepted, true),
     }
 }

@@ -288,7 +288,7 @@ impl Core {
                 is_at_home: *is_at_home,
             },
         };
-        let taken = self.pipeline.take(&Record {
+        let taken = self.pipeline.take_at_once(&Record {
             topic: fed.topic,
             partition: 0,
             offset: fed.offset,

@@ -1,0 +1,147 @@
+//! Admitted versions on their way into the state: a few at a time, so that memory is waited for once.
+//!
+//! Taken in one by one, a version waits for the index, then for its slot, then for the slot's consultations,
+//! each a line of memory that no cache holds. Of a whole queue the same lines are asked for together.
+
+use std::hint::black_box;
+
+use crate::domain::disposition::Disposition;
+use crate::domain::draft::{AppointmentDraft, ConsultationDraft};
+use crate::domain::identity::Identity;
+use crate::domain::reference::PracticeIndex;
+use crate::domain::topic::SupplierTopic;
+
+use super::read;
+use super::state::native::{self, Id};
+use super::state::slots::CategorySource;
+use super::state::{consultations, slots};
+use super::task::{Categorised, Task};
+
+/// Versions that wait together: enough that their lines of memory come together, few enough that
+/// they stay in the first cache.
+const LENGTH: usize = 32;
+
+/// One admitted version, as it will be held.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Queued {
+    Appointment(Appointment),
+    Consultation(Consultation, Id<'static>),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Appointment {
+    pub identity: Identity,
+    pub held: slots::Held,
+    pub topic: SupplierTopic,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Consultation {
+    pub identity: Identity,
+    pub link: Option<Identity>,
+    pub held: consultations::Held,
+    pub topic: SupplierTopic,
+}
+
+impl Task {
+    /// Takes in an admitted version of a slot, at the latest when [`Self::drain`] is called.
+    pub fn admit_appointment(
+        &mut self,
+        practice: PracticeIndex,
+        draft: &AppointmentDraft<'_>,
+        categorised: Categorised<'_>,
+        topic: SupplierTopic,
+    ) {
+        let practice = self.practices.number(practice);
+        let category = match categorised.own {
+            Some(own) => CategorySource::Own(own),
+            None => {
+                let text = categorised.slot_type;
+                let index = self.practices.index(practice);
+                CategorySource::Mapping(self.slot_types.intern(&self.reference, index, text))
+            }
+        };
+        let is_covid = categorised.is_covid_vaccination;
+        let read = read::appointment(draft, category, is_covid);
+        self.push(Queued::Appointment(Appointment {
+            identity: draft.identity,
+            held: slots::Held::new(draft, practice, category, is_covid, read),
+            topic,
+        }));
+    }
+
+    /// Takes in an admitted version of a consultation, at the latest when [`Self::drain`] is called.
+    pub fn admit_consultation(
+        &mut self,
+        practice: PracticeIndex,
+        draft: &ConsultationDraft<'_>,
+        topic: SupplierTopic,
+    ) {
+        let consultation = Consultation {
+            identity: draft.identity,
+            link: draft.link,
+            held: consultations::Held::new(draft, self.practices.number(practice)),
+            topic,
+        };
+        match native::pack(draft.native_id) {
+            Id::Packed(kind, packed) => {
+                self.push(Queued::Consultation(consultation, Id::Packed(kind, packed)));
+            }
+            long @ Id::Long(_) => {
+                // Its text is borrowed: it cannot wait.
+                self.drain();
+                self.last = Some(self.take_consultation(&consultation, long));
+            }
+        }
+    }
+
+    fn push(&mut self, queued: Queued) {
+        self.queue.push(queued);
+        if self.queue.len() == LENGTH {
+            self.drain();
+        }
+    }
+
+    /// Takes in what waits, in the order it came; answers how the version admitted last ended.
+    pub fn drain(&mut self) -> Option<Disposition> {
+        let mut queue = std::mem::take(&mut self.queue);
+        if queue.len() > 1 {
+            self.approach(&queue);
+        }
+        for queued in &queue {
+            self.last = Some(match queued {
+                Queued::Appointment(appointment) => self.take_appointment(appointment),
+                Queued::Consultation(consultation, id) => self.take_consultation(consultation, *id),
+            });
+        }
+        queue.clear();
+        self.queue = queue;
+        self.last
+    }
+
+    /// Reads once, step by step for all, what taking them in will read one after the other.
+    fn approach(&self, queue: &[Queued]) {
+        let slot_of = |queued: &Queued| match queued {
+            Queued::Appointment(appointment) => Some(appointment.identity),
+            Queued::Consultation(consultation, _) => consultation.link,
+        };
+        let mut seen = 0;
+        for queued in queue {
+            if let Some(identity) = slot_of(queued) {
+                seen ^= self.slots.approach(identity);
+            }
+            if let Queued::Consultation(consultation, _) = queued {
+                seen ^= self.consultations.approach(consultation.identity);
+            }
+        }
+        let mut heads = [None; LENGTH];
+        for (head, queued) in heads.iter_mut().zip(queue) {
+            let slot = slot_of(queued).and_then(|identity| self.slots.find(identity));
+            *head = slot.and_then(|slot| self.slots.get(slot).first_consultation());
+        }
+        for head in heads.into_iter().flatten() {
+            seen ^= self.consultations.get(head).version().0 as u64;
+        }
+        black_box(seen);
+    }
+}

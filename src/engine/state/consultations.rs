@@ -1,0 +1,385 @@
+//! Consultations in memory: the newest admitted version of each, in a list at its slot.
+
+use std::cmp::Ordering;
+
+use crate::domain::disposition::Disposition;
+use crate::domain::draft::ConsultationDraft;
+use crate::domain::identity::Identity;
+use crate::domain::time::{Local, Timestamp};
+use crate::domain::topic::Supplier;
+use crate::domain::vocabulary::SdsRoleGroup;
+
+use super::chunks::Chunks;
+use super::index::Index;
+use super::native::{self, Id, Kind, Packed};
+use super::packed::{Maybe, Millis, Minutes};
+use super::practices::PracticeNumber;
+use super::slots::SlotIndex;
+
+/// A consultation of this task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConsultationIndex(pub u32);
+
+/// One version of a consultation as it is held, its id and link aside.
+#[derive(Debug, Clone, Copy)]
+pub struct Held {
+    pub practice: PracticeNumber,
+    pub version: Timestamp,
+    /// Fingerprint of all that follows the wrapper.
+    pub content: u32,
+    /// Midnight where the time is missing.
+    pub start: Local,
+    minutes: Minutes,
+    pub role: Option<SdsRoleGroup>,
+    pub supplier: Supplier,
+    pub is_complete: bool,
+    pub is_withdrawn: bool,
+}
+
+impl Held {
+    #[must_use]
+    pub fn new(draft: &ConsultationDraft<'_>, practice: PracticeNumber) -> Self {
+        Self {
+            practice,
+            version: draft.version,
+            content: draft.content as u32,
+            start: draft.start,
+            minutes: Minutes::new(draft.minutes),
+            role: draft.role,
+            supplier: draft.supplier,
+            is_complete: draft.complete,
+            is_withdrawn: draft.withdrawn,
+        }
+    }
+
+    #[must_use]
+    pub const fn minutes(&self) -> Option<u16> {
+        self.minutes.get()
+    }
+
+    /// Whether an aggregate reads the same in both, their links aside.
+    #[must_use]
+    pub fn reads_as(&self, other: &Self) -> bool {
+        self.start == other.start
+            && self.minutes() == other.minutes()
+            && self.role == other.role
+            && self.is_complete == other.is_complete
+            && self.is_withdrawn == other.is_withdrawn
+    }
+}
+
+const COMPLETE: u32 = 1;
+const WITHDRAWN: u32 = 1 << 1;
+const SUPPLIER: u32 = 2;
+const ROLE: u32 = 4;
+const KIND: u32 = 7;
+const WAITS: u32 = 10;
+const TWO: u32 = 0b11;
+const THREE: u32 = 0b111;
+
+/// How a version ends that waited, by its bits; 0: it does not wait.
+const ENDS: [Option<Disposition>; 4] = [
+    None,
+    Some(Disposition::Accepted),
+    Some(Disposition::Unchanged),
+    Some(Disposition::Conflicting),
+];
+
+/// The newest admitted version of a consultation: 48 bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Consultation {
+    id: Packed,
+    marks: u32,
+    version: Millis,
+    start: Millis,
+    content: u32,
+    link: Maybe,
+    next: Maybe,
+    version_high: i16,
+    start_high: i16,
+    minutes: Minutes,
+    practice: u16,
+}
+
+const _: () = assert!(size_of::<Consultation>() == 48, "every byte counts");
+
+impl Consultation {
+    fn new(kind: Kind, id: Packed, held: &Held) -> Self {
+        let mut new = Self {
+            id,
+            marks: (kind as u32) << KIND,
+            version: Millis::default(),
+            start: Millis::default(),
+            content: 0,
+            link: Maybe::NONE,
+            next: Maybe::NONE,
+            version_high: 0,
+            start_high: 0,
+            minutes: Minutes::new(None),
+            practice: 0,
+        };
+        new.hold(held);
+        new
+    }
+
+    /// Holds a version in place of the one before; its link stays for the caller to set.
+    pub fn hold(&mut self, held: &Held) {
+        self.marks = self.marks & (THREE << KIND | TWO << WAITS)
+            | u32::from(held.is_complete)
+            | u32::from(held.is_withdrawn) << 1
+            | (held.supplier as u32) << SUPPLIER
+            | held.role.map_or(THREE, |role| role as u32) << ROLE;
+        (self.version, self.version_high) = Millis::split(held.version.0);
+        (self.start, self.start_high) = Millis::split(held.start.0);
+        self.content = held.content;
+        self.minutes = held.minutes;
+        self.practice = held.practice.0;
+    }
+
+    #[must_use]
+    pub fn held(&self) -> Held {
+        Held {
+            practice: self.practice(),
+            version: self.version(),
+            content: self.content,
+            start: self.start(),
+            minutes: self.minutes,
+            role: self.role(),
+            supplier: self.supplier(),
+            is_complete: self.marks & COMPLETE != 0,
+            is_withdrawn: self.marks & WITHDRAWN != 0,
+        }
+    }
+
+    #[must_use]
+    pub const fn practice(&self) -> PracticeNumber {
+        PracticeNumber(self.practice)
+    }
+
+    #[must_use]
+    pub const fn version(&self) -> Timestamp {
+        Timestamp(self.version.join(self.version_high))
+    }
+
+    #[must_use]
+    pub const fn start(&self) -> Local {
+        Local(self.start.join(self.start_high))
+    }
+
+    #[must_use]
+    pub const fn minutes(&self) -> Option<u16> {
+        self.minutes.get()
+    }
+
+    #[must_use]
+    pub fn role(&self) -> Option<SdsRoleGroup> {
+        SdsRoleGroup::from_index((self.marks >> ROLE & THREE) as usize)
+    }
+
+    #[must_use]
+    pub const fn supplier(&self) -> Supplier {
+        Supplier::ALL[(self.marks >> SUPPLIER & TWO) as usize]
+    }
+
+    /// Live and complete: it says something of its appointment, or of none.
+    #[must_use]
+    pub const fn counts(&self) -> bool {
+        self.marks & (COMPLETE | WITHDRAWN) == COMPLETE
+    }
+
+    /// Counts as an unbooked consultation: live, complete, linked to nothing.
+    #[must_use]
+    pub const fn is_unbooked(&self) -> bool {
+        self.counts() && self.link.get().is_none()
+    }
+
+    /// The slot in whose list it stands.
+    #[must_use]
+    pub const fn link(&self) -> Option<SlotIndex> {
+        match self.link.get() {
+            Some(number) => Some(SlotIndex(number)),
+            None => None,
+        }
+    }
+
+    /// Notes that it waits, and how its newest version ends once it no longer does.
+    ///
+    /// # Panics
+    /// If no version that is held can end so.
+    pub fn wait(&mut self, ends: Disposition) {
+        let bits = ENDS.iter().position(|end| *end == Some(ends));
+        let bits = bits.expect("a version that is held was accepted, unchanged or conflicting");
+        self.marks = self.marks & !(TWO << WAITS) | (bits as u32) << WAITS;
+    }
+
+    /// Ends its waiting, if it waited.
+    pub const fn end_waiting(&mut self) -> Option<Disposition> {
+        let ended = ENDS[(self.marks >> WAITS & TWO) as usize];
+        self.marks &= !(TWO << WAITS);
+        ended
+    }
+
+    const fn kind(&self) -> Kind {
+        Kind::ALL[(self.marks >> KIND & THREE) as usize]
+    }
+
+    fn next(&self) -> Option<ConsultationIndex> {
+        self.next.get().map(ConsultationIndex)
+    }
+}
+
+/// All consultations of a task.
+#[derive(Debug, Default)]
+pub struct Consultations {
+    index: Index,
+    entries: Chunks<Consultation>,
+    /// Ids that do not fit their entries.
+    texts: Vec<u8>,
+}
+
+#[inline]
+const fn hash(identity: Identity) -> u64 {
+    identity.0 as u64
+}
+
+impl Consultations {
+    #[inline]
+    #[must_use]
+    pub fn find(
+        &self,
+        identity: Identity,
+        practice: PracticeNumber,
+        supplier: Supplier,
+        id: Id<'_>,
+    ) -> Option<ConsultationIndex> {
+        let is_it = |found: u32| {
+            let entry = self.entries.get(found);
+            if entry.practice != practice.0 || entry.supplier() != supplier {
+                return false;
+            }
+            match id {
+                Id::Packed(kind, id) => entry.kind() == kind && entry.id == id,
+                Id::Long(text) => {
+                    entry.kind() == Kind::Long
+                        && native::unpack(Kind::Long, &entry.id, &self.texts).text()
+                            == text.as_bytes()
+                }
+            }
+        };
+        self.index.find(hash(identity), is_it).map(ConsultationIndex)
+    }
+
+    /// Adds a consultation that is not in yet, linked to nothing.
+    pub fn insert(&mut self, identity: Identity, id: Id<'_>, held: &Held) -> ConsultationIndex {
+        let (kind, packed) = match id {
+            Id::Packed(kind, packed) => (kind, packed),
+            Id::Long(text) => {
+                let at = self.texts.len() as u64;
+                self.texts.extend_from_slice(text.as_bytes());
+                let length = u32::try_from(text.len()).expect("a record is below 1 MiB");
+                (Kind::Long, native::pack_long(at, length))
+            }
+        };
+        let number = self.entries.push(Consultation::new(kind, packed, held));
+        self.index.insert(hash(identity), number);
+        ConsultationIndex(number)
+    }
+
+    /// Brings near what a look-up will read first; the answer means nothing.
+    #[inline]
+    #[must_use]
+    pub fn approach(&self, identity: Identity) -> u64 {
+        self.index.approach(hash(identity))
+    }
+
+    #[inline]
+    #[must_use]
+    pub fn get(&self, index: ConsultationIndex) -> &Consultation {
+        self.entries.get(index.0)
+    }
+
+    #[inline]
+    pub fn get_mut(&mut self, index: ConsultationIndex) -> &mut Consultation {
+        self.entries.get_mut(index.0)
+    }
+
+    /// Puts a consultation at the head of a slot's list; answers the new head.
+    pub fn link(
+        &mut self,
+        index: ConsultationIndex,
+        slot: SlotIndex,
+        head: Option<ConsultationIndex>,
+    ) -> Option<ConsultationIndex> {
+        let consultation = self.get_mut(index);
+        consultation.link = Maybe::new(Some(slot.0));
+        consultation.next = Maybe::new(head.map(|head| head.0));
+        Some(index)
+    }
+
+    /// Takes a consultation out of a slot's list; answers the new head.
+    pub fn unlink(
+        &mut self,
+        index: ConsultationIndex,
+        head: Option<ConsultationIndex>,
+    ) -> Option<ConsultationIndex> {
+        let next = self.get(index).next;
+        let consultation = self.get_mut(index);
+        consultation.link = Maybe::NONE;
+        consultation.next = Maybe::NONE;
+        if head == Some(index) {
+            return next.get().map(ConsultationIndex);
+        }
+        let mut at = head;
+        while let Some(before) = at {
+            at = self.get(before).next();
+            if at == Some(index) {
+                self.get_mut(before).next = next;
+                break;
+            }
+        }
+        head
+    }
+
+    /// A slot's consultations, in no order that means anything.
+    pub fn list(
+        &self,
+        head: Option<ConsultationIndex>,
+    ) -> impl Iterator<Item = ConsultationIndex> + '_ {
+        std::iter::successors(head, |at| self.get(*at).next())
+    }
+
+    /// feeds.md, rule 5: by start, then identity; numbers as numbers, texts by code point.
+    #[must_use]
+    pub fn compare(&self, a: ConsultationIndex, b: ConsultationIndex) -> Ordering {
+        let (a, b) = (self.get(a), self.get(b));
+        a.start().cmp(&b.start()).then_with(|| {
+            let id = |entry| self.id(entry);
+            id(a).compare(&id(b))
+        })
+    }
+
+    fn id<'a>(&'a self, entry: &'a Consultation) -> native::Unpacked<'a> {
+        native::unpack(entry.kind(), &entry.id, &self.texts)
+    }
+
+    /// Every index there is.
+    pub fn indexes(&self) -> impl Iterator<Item = ConsultationIndex> + use<> {
+        (0_u32..).map(ConsultationIndex).take(self.entries.len())
+    }
+
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.entries.len() == 0
+    }
+
+    /// Bytes on the heap.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.entries.bytes() + self.index.bytes() + self.texts.capacity()
+    }
+}

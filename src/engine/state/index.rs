@@ -1,0 +1,230 @@
+//! From hashes to the numbers of entries: about ten bytes an entry, however many there are.
+//!
+//! Many small tables, each an array ordered by hash with gaps (linear probing, kept in order). A table grows by
+//! an eighth, one at a time, by one pass in order: no record ever waits for the whole to be rebuilt.
+
+/// Tables; a power of two. England's live window in one task leaves 100,000 entries in each.
+const TABLES: usize = 1_024;
+/// Places behind a table's last home, for what is pushed on.
+const TAIL: usize = 32;
+/// No entry has this number and hash.
+const EMPTY: u64 = u64::MAX;
+
+/// A table: places hold `hash << 32 | number`, ascending, or [`EMPTY`].
+#[derive(Debug, Default)]
+struct Table {
+    places: Vec<u64>,
+    homes: u32,
+    entries: u32,
+}
+
+impl Table {
+    #[inline]
+    fn home(&self, hash: u32) -> usize {
+        (u64::from(hash) * u64::from(self.homes) >> 32) as usize
+    }
+
+    /// Where entries of a hash begin, or would.
+    #[inline]
+    fn start(&self, hash: u32) -> usize {
+        let mut at = self.home(hash);
+        while let Some(place) = self.places.get(at) {
+            if (*place >> 32) as u32 >= hash {
+                break;
+            }
+            at += 1;
+        }
+        at
+    }
+
+    fn insert(&mut self, entry: u64) {
+        if self.entries >= self.homes - self.homes / 8 {
+            self.grow();
+        }
+        self.put(entry);
+        self.entries += 1;
+    }
+
+    fn put(&mut self, mut entry: u64) {
+        if self.places.last().is_none_or(|last| *last != EMPTY) {
+            self.places.reserve_exact(TAIL);
+            self.places.resize(self.places.len() + TAIL, EMPTY);
+        }
+        let start = self.start((entry >> 32) as u32);
+        for place in &mut self.places[start..] {
+            std::mem::swap(place, &mut entry);
+            if entry == EMPTY {
+                break;
+            }
+        }
+    }
+
+    fn grow(&mut self) {
+        let homes = (self.homes + self.homes / 8).max(self.homes + 4);
+        let old = std::mem::take(&mut self.places);
+        self.homes = homes;
+        self.places = vec![EMPTY; homes as usize + TAIL];
+        let mut last = 0;
+        for entry in old.into_iter().filter(|entry| *entry != EMPTY) {
+            // In order, so each goes to its home or right behind the one before.
+            let at = self.home((entry >> 32) as u32).max(last);
+            let Some(place) = self.places.get_mut(at) else {
+                self.places.push(entry);
+                last = self.places.len();
+                continue;
+            };
+            *place = entry;
+            last = at + 1;
+        }
+    }
+
+    fn remove(&mut self, entry: u64) -> bool {
+        let mut at = self.start((entry >> 32) as u32);
+        while self.places.get(at).is_some_and(|place| *place != entry) {
+            if self.places[at] == EMPTY || self.places[at] > entry | u64::from(u32::MAX) {
+                return false;
+            }
+            at += 1;
+        }
+        if at >= self.places.len() {
+            return false;
+        }
+        // What was pushed on from its home moves back.
+        while let Some(next) = self.places.get(at + 1).copied() {
+            if next == EMPTY || self.home((next >> 32) as u32) == at + 1 {
+                break;
+            }
+            self.places[at] = next;
+            at += 1;
+        }
+        self.places[at] = EMPTY;
+        self.entries -= 1;
+        true
+    }
+}
+
+/// Numbers of entries by 64-bit hashes, of which 42 bits are kept or implied.
+#[derive(Debug)]
+pub struct Index {
+    tables: Vec<Table>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        let mut tables = Vec::new();
+        tables.resize_with(TABLES, Table::default);
+        Self { tables }
+    }
+}
+
+#[inline]
+const fn split(hash: u64) -> (usize, u32) {
+    ((hash >> 32) as usize % TABLES, hash as u32)
+}
+
+impl Index {
+    /// The entry of a hash that `is_it` knows.
+    #[inline]
+    pub fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        let (table, hash) = split(hash);
+        let table = &self.tables[table];
+        table.places[table.start(hash).min(table.places.len())..]
+            .iter()
+            .take_while(|place| (**place >> 32) as u32 == hash && **place != EMPTY)
+            .map(|place| *place as u32)
+            .find(|number| is_it(*number))
+    }
+
+    /// Reads the place where a hash is at home, so that it is near when it is looked up.
+    #[inline]
+    #[must_use]
+    pub fn approach(&self, hash: u64) -> u64 {
+        let (table, hash) = split(hash);
+        let table = &self.tables[table];
+        table.places.get(table.home(hash)).copied().unwrap_or(0)
+    }
+
+    /// Adds an entry that is not in yet.
+    pub fn insert(&mut self, hash: u64, number: u32) {
+        let (table, hash) = split(hash);
+        self.tables[table].insert(u64::from(hash) << 32 | u64::from(number));
+    }
+
+    /// Takes an entry out; `false` if it was not in.
+    pub fn remove(&mut self, hash: u64, number: u32) -> bool {
+        let (table, hash) = split(hash);
+        self.tables[table].remove(u64::from(hash) << 32 | u64::from(number))
+    }
+
+    /// Bytes on the heap.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let places: usize = self.tables.iter().map(|table| table.places.capacity()).sum();
+        places * size_of::<u64>() + self.tables.capacity() * size_of::<Table>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Spreads numbers over all 64 bits.
+    fn hash(number: u64) -> u64 {
+        let mixed = (number ^ number >> 31).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed ^ mixed >> 29).wrapping_mul(0xD6E8_FEB8_6659_FD93)
+    }
+
+    fn holds(index: &Index, numbers: impl Iterator<Item = u32>, is_in: bool) {
+        for number in numbers {
+            let found = index.find(hash(u64::from(number)), |found| found == number);
+            assert_eq!(found, is_in.then_some(number));
+        }
+    }
+
+    #[test]
+    fn every_entry_is_found_and_no_other() {
+        let mut index = Index::default();
+        for number in 0..200_000 {
+            index.insert(hash(u64::from(number)), number);
+        }
+        holds(&index, 0..200_000, true);
+        holds(&index, 200_000..300_000, false);
+        for number in (0..200_000).step_by(3) {
+            assert!(index.remove(hash(u64::from(number)), number));
+            assert!(!index.remove(hash(u64::from(number)), number));
+        }
+        holds(&index, (0..200_000).filter(|number| number % 3 == 0), false);
+        holds(&index, (0..200_000).filter(|number| number % 3 > 0), true);
+        for number in (0..200_000).step_by(3) {
+            index.insert(hash(u64::from(number)), number);
+        }
+        holds(&index, 0..200_000, true);
+    }
+
+    #[test]
+    fn entries_of_one_hash_stand_beside_each_other() {
+        for hash in [0, u64::MAX, u64::from(u32::MAX), hash(7)] {
+            let mut index = Index::default();
+            for number in 0..100 {
+                index.insert(hash, number);
+            }
+            for number in 0..100 {
+                assert_eq!(index.find(hash, |found| found == number), Some(number));
+            }
+            for number in 0..100 {
+                assert!(index.remove(hash, number));
+            }
+            assert_eq!(index.find(hash, |_| true), None);
+        }
+    }
+
+    #[test]
+    fn an_entry_costs_about_ten_bytes() {
+        let mut index = Index::default();
+        for number in 0..1_000_000 {
+            index.insert(hash(u64::from(number)), number);
+        }
+        let each = index.bytes() as f64 / 1_000_000.0;
+        assert!((9.0..10.8).contains(&each), "{each}");
+    }
+}

@@ -1,0 +1,94 @@
+//! Parts of packed entries.
+
+/// Milliseconds of ±4,459 years in 48 bits; what is beyond stands at the bound.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Millis {
+    low: u32,
+}
+
+impl Millis {
+    const BOUND: i64 = 1 << 47;
+
+    /// The low half, kept here, and the high half, which the entry keeps where it has room.
+    #[inline]
+    #[must_use]
+    pub const fn split(millis: i64) -> (Self, i16) {
+        let held = if millis >= Self::BOUND {
+            Self::BOUND - 1
+        } else if millis < -Self::BOUND {
+            -Self::BOUND
+        } else {
+            millis
+        };
+        (Self { low: held as u32 }, (held >> 32) as i16)
+    }
+
+    #[inline]
+    #[must_use]
+    pub const fn join(self, high: i16) -> i64 {
+        (high as i64) << 32 | self.low as i64
+    }
+}
+
+/// A number from 0, or none, in 32 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maybe(u32);
+
+impl Maybe {
+    pub const NONE: Self = Self(u32::MAX);
+
+    #[inline]
+    #[must_use]
+    pub const fn new(number: Option<u32>) -> Self {
+        match number {
+            Some(number) => Self(number),
+            None => Self::NONE,
+        }
+    }
+
+    #[inline]
+    #[must_use]
+    pub const fn get(self) -> Option<u32> {
+        if self.0 == u32::MAX { None } else { Some(self.0) }
+    }
+}
+
+/// Whole minutes, or none, in 16 bits.
+#[derive(Debug, Clone, Copy)]
+pub struct Minutes(u16);
+
+impl Minutes {
+    #[must_use]
+    pub fn new(minutes: Option<i64>) -> Self {
+        Self(minutes.map_or(u16::MAX, clamp_minutes))
+    }
+
+    #[must_use]
+    pub const fn get(self) -> Option<u16> {
+        if self.0 == u16::MAX { None } else { Some(self.0) }
+    }
+}
+
+/// Minutes as they are held: beyond the published range it only matters that they are.
+#[must_use]
+pub fn clamp_minutes(minutes: i64) -> u16 {
+    u16::try_from(minutes.clamp(0, i64::from(u16::MAX - 1))).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_within_their_bounds_come_back() {
+        let bound = Millis::BOUND;
+        for millis in [0, 1, -1, 1_614_556_800_123, -bound, bound - 1, 1 << 32, -(1 << 32)] {
+            let (low, high) = Millis::split(millis);
+            assert_eq!(low.join(high), millis);
+        }
+        for (millis, held) in [(i64::MAX, bound - 1), (i64::MIN, -bound), (bound, bound - 1)] {
+            let (low, high) = Millis::split(millis);
+            assert_eq!(low.join(high), held);
+        }
+    }
+}
