@@ -55,7 +55,7 @@ pub(super) fn open(
 }
 
 /// Nothing read yet means from whatever is the first record now.
-pub(super) fn offset(next: i64) -> Offset {
+fn offset(next: i64) -> Offset {
     if next == 0 {
         Offset::Beginning
     } else {

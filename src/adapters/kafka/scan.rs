@@ -6,10 +6,10 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
-use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::super::log::{Log, LogError, Message, Position, Remedy, Span};
-use super::reader::{message, offset};
+use super::reader::message;
 use super::{KafkaLog, consumer, context::Plain, remedy};
 
 /// How often the caller is asked whether to go on while nothing comes.
@@ -20,6 +20,9 @@ type Take<'t> = &'t mut dyn FnMut(Option<Message<'_>>) -> ControlFlow<()>;
 /// A span on its way.
 struct Going {
     partition: i32,
+    /// The first offset to ask for. By its number: librdkafka looks a symbolic beginning up only half a second after
+    /// the start, and a restart scans a dozen topics.
+    first: i64,
     next: i64,
     /// The first offset that no longer belongs to it.
     until: i64,
@@ -42,7 +45,7 @@ pub(super) fn scan(
     };
     let mut list = TopicPartitionList::new();
     for span in going.iter().filter(|span| !span.done) {
-        list.add_partition_offset(topic, span.partition, offset(span.next))
+        list.add_partition_offset(topic, span.partition, Offset::Offset(span.first))
             .map_err(failed)?;
     }
     if list.count() > 0 {
@@ -93,6 +96,7 @@ fn bounds(
         let done = span.from >= until || ends.first >= until;
         going.push(Going {
             partition: span.partition,
+            first: span.from.max(ends.first),
             next: span.from,
             until,
             done,
