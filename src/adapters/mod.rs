@@ -1,6 +1,7 @@
 //! The world, one outside system a file.
 
 pub mod clock;
+pub mod crash;
 pub mod effects;
 pub mod embedded;
 pub mod feed;

@@ -93,17 +93,27 @@ impl Instance {
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM, and how long it took.
-    pub fn stop(mut self) -> (ExitStatus, Duration, String) {
-        let began = Instant::now();
-        let pid = self.child.id().to_string();
+    /// How it ended, once it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Sends a signal, by its name without SIG.
+    pub fn signal(&self, name: &str) {
+        let (option, pid) = (format!("-{name}"), self.child.id().to_string());
         assert!(
             Command::new("kill")
-                .args(["-TERM", &pid])
+                .args([option, pid])
                 .status()
                 .unwrap()
                 .success()
         );
+    }
+
+    /// SIGTERM, and how long it took.
+    pub fn stop(mut self) -> (ExitStatus, Duration, String) {
+        let began = Instant::now();
+        self.signal("TERM");
         let status = self.child.wait().unwrap();
         (status, began.elapsed(), self.log())
     }

@@ -1,8 +1,12 @@
 //! Real components for tests: a Kafka broker and a schema registry, each gone with its handle.
 #![allow(dead_code, reason = "every test binary uses its own part")]
 
+pub mod audit;
+pub mod expected;
 pub mod feed;
+pub mod input;
 pub mod instance;
+pub mod proof;
 
 use std::fs;
 use std::net::TcpListener;
@@ -164,17 +168,26 @@ impl Kafka {
     }
 
     pub fn settings(&self, group: &str) -> config::Kafka {
-        config::Kafka {
-            brokers: self.brokers(),
-            group: group.to_owned(),
-            patience: Duration::from_mins(1),
-            ..config::Settings::default().kafka
-        }
+        settings(&self.brokers(), group)
     }
 
     pub fn open(&self, group: &str) -> KafkaLog {
-        KafkaLog::open(&self.settings(group)).unwrap()
+        open(&self.brokers(), group)
     }
+}
+
+fn settings(brokers: &str, group: &str) -> config::Kafka {
+    config::Kafka {
+        brokers: brokers.to_owned(),
+        group: group.to_owned(),
+        patience: Duration::from_mins(1),
+        ..config::Settings::default().kafka
+    }
+}
+
+/// The log at these brokers.
+pub fn open(brokers: &str, group: &str) -> KafkaLog {
+    KafkaLog::open(&settings(brokers, group)).unwrap()
 }
 
 /// The real Apicurio registry, its Confluent API.

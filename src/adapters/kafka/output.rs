@@ -13,6 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::super::clock::monotonic;
+use super::super::crash::{self, Point};
 use super::super::log::{Committed, LogError, NewRecord, Output, Position, Remedy, Transaction};
 use super::{CALL, Group, Member, TRANSACTION, client, context};
 use crate::config;
@@ -205,9 +206,11 @@ fn write(
     member: &ConsumerGroupMetadata,
 ) -> Result<(), Failure> {
     producer.begin_transaction()?;
+    crash::pass(Point::Begun);
     for record in transaction.records() {
         send(producer, &record, TRANSACTION)?;
     }
+    crash::pass(Point::Produced);
     let mut list = TopicPartitionList::with_capacity(transaction.positions.len());
     for position in &transaction.positions {
         let mut element = list.add_partition(&position.topic, position.partition);
@@ -216,7 +219,10 @@ fn write(
     }
     producer.send_offsets_to_transaction(&list, member, TRANSACTION)?;
     drain(producer, TRANSACTION)?;
+    crash::pass(Point::OffsetsSent);
+    crash::pass(Point::Committing);
     producer.commit_transaction(TRANSACTION)?;
+    crash::pass(Point::Committed);
     Ok(())
 }
 

@@ -1,0 +1,156 @@
+//! Death on demand at named points, for the proof that nothing is lost by it; absent from release builds.
+//!
+//! `GPADLIVE_CRASH_AT=<point>:<nth>` ends the process by SIGKILL when it passes the point for the nth time (from 1): the
+//! thread that is there goes no further. `<point>:<nth>:<delay>` lets it go on and kills `delay` microseconds later,
+//! which reaches into the middle of a call. See docs/decisions/0012.
+
+/// Declares the points: one line each.
+macro_rules! points {
+    ($($(#[$about:meta])* $point:ident = $label:literal,)*) => {
+        /// A place where a process may be told to die.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Point {
+            $($(#[$about])* $point,)*
+        }
+
+        impl Point {
+            pub const ALL: &'static [Self] = &[$(Self::$point),*];
+
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$point => $label,)*
+                }
+            }
+        }
+    };
+}
+
+points! {
+    /// The transaction has begun and is empty.
+    Begun = "begun",
+    /// Everything is handed to the client; some of it may be stored.
+    Produced = "produced",
+    /// Positions and note are in the transaction, all records are stored.
+    OffsetsSent = "offsets-sent",
+    /// The commit is about to be asked for; with a delay: it is under way.
+    Committing = "committing",
+    /// The broker has committed, the task does not know it yet.
+    Committed = "committed",
+}
+
+/// Passes a point; does not return where the process is to die here.
+#[cfg(debug_assertions)]
+pub fn pass(point: Point) {
+    armed::pass(point);
+}
+
+/// Passes a point: nothing, in this build.
+#[cfg(not(debug_assertions))]
+#[inline]
+pub const fn pass(_: Point) {}
+
+#[cfg(debug_assertions)]
+mod armed {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use super::Point;
+
+    const VARIABLE: &str = "GPADLIVE_CRASH_AT";
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    struct Armed {
+        point: Point,
+        nth: u32,
+        delay: Option<Duration>,
+    }
+
+    static ARMED: LazyLock<Option<Armed>> = LazyLock::new(|| {
+        let text = std::env::var(VARIABLE).ok()?;
+        let armed = parse(&text);
+        Some(armed.unwrap_or_else(|| {
+            panic!("{VARIABLE}={text}: expected point:nth or point:nth:microseconds")
+        }))
+    });
+    static PASSED: AtomicU32 = AtomicU32::new(0);
+
+    fn parse(text: &str) -> Option<Armed> {
+        let mut parts = text.split(':');
+        let label = parts.next()?;
+        let point = *Point::ALL.iter().find(|point| point.label() == label)?;
+        let nth = parts.next()?.parse().ok().filter(|nth| *nth > 0)?;
+        let delay = match parts.next() {
+            None => None,
+            Some(micros) => Some(Duration::from_micros(micros.parse().ok()?)),
+        };
+        parts
+            .next()
+            .is_none()
+            .then_some(Armed { point, nth, delay })
+    }
+
+    pub fn pass(point: Point) {
+        let Some(armed) = ARMED.filter(|armed| armed.point == point) else {
+            return;
+        };
+        if PASSED.fetch_add(1, Ordering::Relaxed) + 1 != armed.nth {
+            return;
+        }
+        match armed.delay {
+            None => loop {
+                die();
+            },
+            Some(delay) => drop(std::thread::spawn(move || {
+                std::thread::sleep(delay);
+                die();
+            })),
+        }
+    }
+
+    /// SIGKILL: no destructor, no last flush, nothing said to anyone.
+    fn die() {
+        let pid = std::process::id().to_string();
+        if std::process::Command::new("kill")
+            .args(["-9", &pid])
+            .status()
+            .is_err()
+        {
+            std::process::abort();
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_point_is_armed_by_its_label_and_number() {
+            for point in Point::ALL {
+                let parsed = parse(&format!("{}:7", point.label())).unwrap();
+                assert_eq!(
+                    parsed,
+                    Armed {
+                        point: *point,
+                        nth: 7,
+                        delay: None
+                    }
+                );
+            }
+            let delayed = parse("committing:1:250").unwrap();
+            assert_eq!(delayed.delay, Some(Duration::from_micros(250)));
+            for wrong in [
+                "",
+                "begun",
+                "begun:0",
+                "begun:x",
+                "nowhere:1",
+                "begun:1:x",
+                "begun:1:1:1",
+            ] {
+                assert_eq!(parse(wrong), None, "{wrong}");
+            }
+        }
+    }
+}
