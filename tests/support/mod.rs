@@ -67,11 +67,14 @@ fn component(name: &str) -> PathBuf {
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    free_ports::<1>()[0]
+}
+
+/// Ports that were free a moment ago, each another.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    // All are held until the last is found.
+    let held = [(); N].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    held.map(|listener| listener.local_addr().unwrap().port())
 }
 
 /// One Apache Kafka broker, its own controller.
@@ -85,7 +88,7 @@ pub struct Kafka {
 impl Kafka {
     pub fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (port, controller) = (free_port(), free_port());
+        let [port, controller] = free_ports();
         let properties = dir.path().join("server.properties");
         fs::write(&properties, Self::properties(dir.path(), port, controller)).unwrap();
         let formatted = Command::new("java")
@@ -200,7 +203,7 @@ pub struct Registry {
 impl Registry {
     pub fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (port, management) = (free_port(), free_port());
+        let [port, management] = free_ports();
         let jar = component("apicurio").join("apicurio-registry-app-3.0.9-runner.jar");
         let (port_option, management_option) = (
             format!("-Dquarkus.http.port={port}"),
