@@ -3,7 +3,8 @@
 //! `cargo bench --bench core` draws the records of Dorset, March 2021, in memory and takes them through
 //! the pipeline on one thread: with all default aggregates, with `activity` alone, and decoding alone. Each
 //! is measured several times in turn in one run; medians and spread are printed, and the heap
-//! allocations per record of the steady state.
+//! allocations per record of the steady state. Words behind `--` choose what is measured: those whose names
+//! hold one of them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +30,12 @@ use gpad_live::wire::supplier::{SupplierRecord, emis, inps, microtest, tpp};
 /// Records of a transaction: what `run` commits at most at once by default.
 const TRANSACTION: usize = 20_000;
 const RUNS: usize = 5;
+
+const DECODE: &str = "decode alone";
+const ACTIVITY: &str = "core, `activity` alone";
+const ALL: &str = "core, all default aggregates";
+const BACKLOG: &str = "the same, as a backlog";
+const NAMES: [&str; 4] = [DECODE, ACTIVITY, ALL, BACKLOG];
 
 /// A month in memory, in the order of extraction.
 #[derive(Default)]
@@ -250,26 +257,35 @@ fn main() {
     let table: toml::Table = text.parse().expect("TOML");
     let declared = (table["aggregate"].clone(), Origin::Default);
     let activity = plan(aggregates::plan(Some(&declared)).expect("the declaration compiles"));
-    let mut figures = [const { Vec::new() }; 4];
+    let asked: Vec<_> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
+    let is_asked = |name: &str| asked.is_empty() || asked.iter().any(|word| name.contains(word));
+    let mut figures = [const { Vec::new() }; NAMES.len()];
     for _ in 0..RUNS {
-        figures[0].push(decode(&month, &decoders));
-        for (at, plan) in [&activity, &all].into_iter().enumerate() {
-            figures[at + 1].push(pass(&month, &decoders, plan));
+        for (seconds, name) in figures
+            .iter_mut()
+            .zip(NAMES)
+            .filter(|(_, name)| is_asked(name))
+        {
+            seconds.push(match name {
+                DECODE => decode(&month, &decoders),
+                ACTIVITY => pass(&month, &decoders, &activity),
+                ALL => pass(&month, &decoders, &all),
+                _ => backlog(&month, &decoders, &all),
+            });
         }
-        figures[3].push(backlog(&month, &decoders, &all));
     }
     println!(
         "{} records, {} bytes each on average, one thread, {RUNS} runs",
         month.records.len(),
         month.bytes.len() / month.records.len()
     );
-    let names = [
-        "decode alone",
-        "core, `activity` alone",
-        "core, all default aggregates",
-        "the same, as a backlog",
-    ];
-    for (name, seconds) in names.into_iter().zip(&mut figures) {
+    for (name, seconds) in NAMES.into_iter().zip(&mut figures) {
+        if seconds.is_empty() {
+            continue;
+        }
         seconds.sort_by(f64::total_cmp);
         let rate = |seconds: f64| month.records.len() as f64 / seconds / 1e6;
         println!(

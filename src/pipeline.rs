@@ -179,7 +179,9 @@ impl Pipeline {
         let (stopped, bytes) = self.hand_in(record);
         let admitted = self.task.drain();
         Taken {
-            disposition: stopped.or(admitted).expect("a record is stopped or admitted"),
+            disposition: stopped
+                .or(admitted)
+                .expect("a record is stopped or admitted"),
             bytes,
         }
     }

@@ -179,18 +179,27 @@ impl Local {
     //   autumn  local 01:00 … 01:59 BST | 01:00 … 01:59 GMT      → the BST reading
     #[must_use]
     pub fn to_utc(self) -> Timestamp {
+        let summer = self.0.saturating_sub(MILLIS_PER_HOUR);
+        let Some((start, end)) = summer_time(year_near(summer)) else {
+            return self.to_utc_by_tables();
+        };
+        Timestamp(if (start..end).contains(&summer) {
+            summer
+        } else if (summer..self.0).contains(&(start - 1)) {
+            // Neither reading holds: the reading lies in the gap, whose end is the change itself.
+            start
+        } else {
+            self.0
+        })
+    }
+
+    /// For the years without one rule.
+    fn to_utc_by_tables(self) -> Timestamp {
         let summer = Timestamp(self.0.saturating_sub(MILLIS_PER_HOUR));
         if london_offset_at(summer.0) == MILLIS_PER_HOUR {
             return summer;
         }
-        let other = london_offset_at(self.0);
-        let winter = Timestamp(self.0.saturating_sub(other));
-        if other == 0 {
-            return winter;
-        }
-        // Neither reading holds: the reading lies in the gap, whose end is the change itself.
-        summer_time(i64::from(self.day().month().year()))
-            .map_or(winter, |(start, _)| Timestamp(start))
+        Timestamp(self.0.saturating_sub(london_offset_at(self.0)))
     }
 
     /// Whole minutes of real time from `self` to `end`, rounded down; negative if reversed.
@@ -203,9 +212,7 @@ impl Local {
 /// Milliseconds that London is ahead of UTC at an instant: 0 or an hour.
 #[must_use]
 pub fn london_offset_at(utc_millis: i64) -> i64 {
-    // Right but for hours around New Year, when neither year has summer time.
-    let year = 1970 + (utc_millis.div_euclid(MILLIS_PER_DAY) * 4 + 2).div_euclid(1461);
-    match summer_time(year) {
+    match summer_time(year_near(utc_millis)) {
         Some((start, end)) if (start..end).contains(&utc_millis) => MILLIS_PER_HOUR,
         Some(_) => 0,
         None => DateTime::from_timestamp_millis(utc_millis).map_or(0, |at| {
@@ -213,6 +220,11 @@ pub fn london_offset_at(utc_millis: i64) -> i64 {
             i64::from(offset.fix().local_minus_utc()) * MILLIS_PER_SECOND
         }),
     }
+}
+
+/// The year of an instant, right but for hours around New Year, when neither year has summer time.
+const fn year_near(millis: i64) -> i64 {
+    1970 + (millis.div_euclid(MILLIS_PER_DAY) * 4 + 2).div_euclid(1461)
 }
 
 /// The years that one rule has held for, as far as the time-zone tables go.

@@ -74,6 +74,37 @@ pub struct Fact {
     pub unbooked_consultations: u16,
 }
 
+/// In which parts two facts differ.
+#[derive(Debug, Clone, Copy)]
+pub struct Differs {
+    pub publication: bool,
+    pub capacity: bool,
+    pub consultations: bool,
+}
+
+impl Differs {
+    /// All parts differ where the place, the day or the supplier does, or one fact is missing.
+    #[must_use]
+    pub fn between(one: Option<&Fact>, other: Option<&Fact>) -> Self {
+        let pair = one.zip(other).filter(|(one, other)| {
+            one.place == other.place && one.day == other.day && one.supplier == other.supplier
+        });
+        let Some((one, other)) = pair else {
+            return Self {
+                publication: true,
+                capacity: true,
+                consultations: true,
+            };
+        };
+        Self {
+            publication: one.publication != other.publication,
+            capacity: one.capacity != other.capacity,
+            consultations: one.contradictions != other.contradictions
+                || one.unbooked_consultations != other.unbooked_consultations,
+        }
+    }
+}
+
 impl Fact {
     /// What the fact adds to a measure.
     #[must_use]

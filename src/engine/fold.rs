@@ -11,10 +11,11 @@ use crate::domain::reference::{PlaceIndex, Reference};
 use crate::domain::time::{Day, Local, Timestamp};
 use crate::domain::topic::Supplier;
 
-use super::changes::{Changes, Key, Ranks};
-use super::fact::Fact;
+use super::changes::{Changes, Ranks};
+use super::fact::{Differs, Fact};
 use super::plan::{Aggregate, AggregatePlan};
 use super::rows::Rows;
+use super::table::Key;
 use super::watermark::Watermarks;
 
 /// What a delta adds up by.
@@ -210,7 +211,11 @@ impl Fold {
         let grouped = &mut self.grouped;
         let mut groups = |fact: Option<&Fact>| fact.map(|fact| grouped.of(reference, fact.place));
         let (old_groups, new_groups) = (groups(stood), groups(stands));
+        let differs = Differs::between(stood, stands);
         for (folder, aggregate) in self.folders.iter_mut().zip(&self.plan.aggregates) {
+            if !aggregate.reads_any(&differs) {
+                continue;
+            }
             let measures = aggregate.measures.len();
             let (old_sums, new_sums) = self.sums.split_at_mut(self.widest);
             let old = contribution(aggregate, stood.zip(old_groups), &mut old_sums[..measures]);

@@ -11,5 +11,6 @@ mod reconcile;
 pub mod rollup;
 pub mod rows;
 pub mod state;
+pub mod table;
 pub mod task;
 pub mod watermark;

@@ -8,7 +8,7 @@ use crate::domain::aggregate::{Basis, Declaration, Dimension, Measure, Ratio, Wi
 use crate::domain::place::Level;
 use crate::domain::time::Day;
 
-use super::fact::Fact;
+use super::fact::{Differs, Fact};
 
 /// Why a declaration cannot be compiled.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -172,6 +172,13 @@ impl Aggregate {
         self.reads_consultations && consulted
             || self.reads_capacity && fact.capacity.is_some()
             || self.reads_publication && fact.publication.is_some()
+    }
+
+    /// Whether two facts that differ so can differ in what they add here.
+    pub(super) const fn reads_any(&self, differs: &Differs) -> bool {
+        self.reads_publication && differs.publication
+            || self.reads_capacity && differs.capacity
+            || self.reads_consultations && differs.consultations
     }
 
     /// What a fact adds, measure by measure; `false` if nothing.

@@ -40,8 +40,8 @@ impl Task {
         } else {
             held.state
         };
-        let publication = (state.is_booked() && is_past)
-            .then(|| self.publication(&held, state, day, consulted));
+        let publication =
+            (state.is_booked() && is_past).then(|| self.publication(&held, state, day, consulted));
         let capacity = (state.is_offered() && !held.is_visit).then(|| Capacity {
             planned_minutes: held.planned_minutes,
             slot_use: slot_use(state),
@@ -49,7 +49,9 @@ impl Task {
         if publication.is_none() && capacity.is_none() && contradictions == 0 {
             return None;
         }
-        let row = self.reference.row_on(self.practices.index(held.practice), day)?;
+        let row = self
+            .reference
+            .row_on(self.practices.index(held.practice), day)?;
         Some(Fact {
             place: row.place,
             day,
@@ -72,7 +74,9 @@ impl Task {
         if !self.is_admitted(held.practice, held.version, day) {
             return None;
         }
-        let row = self.reference.row_on(self.practices.index(held.practice), day)?;
+        let row = self
+            .reference
+            .row_on(self.practices.index(held.practice), day)?;
         Some(Fact {
             place: row.place,
             day,

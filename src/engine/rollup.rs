@@ -10,10 +10,11 @@ use crate::domain::place::{Level, Place};
 use crate::domain::time::Timestamp;
 use crate::domain::topic::Supplier;
 
-use super::changes::{Changes, Key, Ranks};
+use super::changes::{Changes, Ranks};
 use super::fold::{Base, Delta, is_closed, row};
 use super::plan::AggregatePlan;
 use super::rows::Rows;
+use super::table::Key;
 
 #[derive(Debug)]
 struct LevelRows {

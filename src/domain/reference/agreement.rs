@@ -66,9 +66,41 @@ pub(super) fn upsert(agreements: &mut Vec<Agreement>, new: Agreement) -> bool {
     }
 }
 
+/// What the agreements say from a day on, until the next such day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    from: Day,
+    state: Option<AgreementState>,
+}
+
+/// The agreements day by day, ascending: every record asks several times.
+pub(super) fn spans(agreements: &[Agreement]) -> Vec<Span> {
+    let mut days: Vec<Day> = agreements
+        .iter()
+        .flat_map(|agreement| [Some(agreement.effective_from), agreement.effective_to])
+        .flatten()
+        .collect();
+    days.sort_unstable();
+    let mut spans: Vec<Span> = days
+        .into_iter()
+        .map(|from| Span {
+            from,
+            state: state_on(agreements, from),
+        })
+        .collect();
+    spans.dedup_by_key(|span| span.state);
+    spans
+}
+
+/// The state in force on a day.
+#[inline]
+pub(super) fn state_in(spans: &[Span], day: Day) -> Option<AgreementState> {
+    spans.iter().rev().find(|span| span.from <= day)?.state
+}
+
 /// Among those that hold the day the greatest recorded time decides, then the greater effective
 /// date, then the later offset.
-pub(super) fn state_on(agreements: &[Agreement], day: Day) -> Option<AgreementState> {
+fn state_on(agreements: &[Agreement], day: Day) -> Option<AgreementState> {
     agreements
         .iter()
         .filter(|agreement| agreement.holds(day))
@@ -130,7 +162,7 @@ mod tests {
             (50, Some(Approved)),
         ];
         for (day, state) in cases {
-            assert_eq!(state_on(&standing, Day(day)), state, "day {day}");
+            assert_eq!(state_in(&spans(&standing), Day(day)), state, "day {day}");
         }
     }
 
@@ -144,8 +176,11 @@ mod tests {
             1,
             0,
         )];
-        assert_eq!(state_on(&standing, Day(11)), Some(AgreementState::Approved));
-        assert_eq!(state_on(&standing, Day(12)), None);
+        assert_eq!(
+            state_in(&spans(&standing), Day(11)),
+            Some(AgreementState::Approved)
+        );
+        assert_eq!(state_in(&spans(&standing), Day(12)), None);
     }
 
     #[test]
@@ -159,6 +194,9 @@ mod tests {
             &mut standing,
             agreement("gpad", AgreementState::Declined, 10, None, 1, 8)
         ));
-        assert_eq!(state_on(&standing, Day(10)), Some(AgreementState::Declined));
+        assert_eq!(
+            state_in(&spans(&standing), Day(10)),
+            Some(AgreementState::Declined)
+        );
     }
 }

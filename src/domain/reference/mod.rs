@@ -44,6 +44,8 @@ pub fn is_well_formed_practice_code(code: &str) -> bool {
 struct Practice {
     code: Arc<str>,
     agreements: Vec<Agreement>,
+    /// The same, day by day.
+    agreed: Vec<agreement::Span>,
     /// By (effective from), ascending; of one day only the row that stands.
     rows: Vec<PracticeRow>,
     mappings: FxHashMap<Arc<str>, Arc<[SlotTypeMapping]>>,
@@ -83,7 +85,7 @@ impl Reference {
     /// What the agreements say of a day (feeds.md, rule 1).
     #[must_use]
     pub fn agreement_on(&self, practice: PracticeIndex, day: Day) -> Option<AgreementState> {
-        agreement::state_on(&self.practice(practice).agreements, day)
+        agreement::state_in(&self.practice(practice).agreed, day)
     }
 
     /// The row in force on a day, if the practice has any (feeds.md, rule 9).
@@ -109,6 +111,14 @@ impl Reference {
         self.practice(practice).mappings.get(slot_type)
     }
 
+    /// All slot types of a practice that have mappings.
+    pub fn slot_types(
+        &self,
+        practice: PracticeIndex,
+    ) -> impl Iterator<Item = (&Arc<str>, &Arc<[SlotTypeMapping]>)> {
+        self.practice(practice).mappings.iter()
+    }
+
     /// Every practice, by index.
     pub fn practices(&self) -> impl Iterator<Item = PracticeIndex> {
         (0_u32..).map(PracticeIndex).take(self.practices.len())
@@ -124,7 +134,10 @@ impl Reference {
     /// Takes in an agreement; `true` if it changed what stands.
     pub fn apply_agreement(&mut self, code: &str, agreement: Agreement) -> bool {
         let practice = self.intern(code);
-        agreement::upsert(&mut self.practice_mut(practice).agreements, agreement)
+        let practice = self.practice_mut(practice);
+        let is_changed = agreement::upsert(&mut practice.agreements, agreement);
+        practice.agreed = agreement::spans(&practice.agreements);
+        is_changed
     }
 
     /// Takes in a practice's row; `true` if it changed what stands.

@@ -266,7 +266,9 @@ impl Consultations {
                 }
             }
         };
-        self.index.find(hash(identity), is_it).map(ConsultationIndex)
+        self.index
+            .find(hash(identity), is_it)
+            .map(ConsultationIndex)
     }
 
     /// Adds a consultation that is not in yet, linked to nothing.

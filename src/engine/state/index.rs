@@ -7,6 +7,8 @@
 const TABLES: usize = 1_024;
 /// Places behind a table's last home, for what is pushed on.
 const TAIL: usize = 32;
+/// Homes that a small table grows by.
+const FEWEST: u32 = 16;
 /// No entry has this number and hash.
 const EMPTY: u64 = u64::MAX;
 
@@ -60,7 +62,7 @@ impl Table {
     }
 
     fn grow(&mut self) {
-        let homes = (self.homes + self.homes / 8).max(self.homes + 4);
+        let homes = self.homes + (self.homes / 8).max(FEWEST);
         let old = std::mem::take(&mut self.places);
         self.homes = homes;
         self.places = vec![EMPTY; homes as usize + TAIL];
@@ -159,7 +161,11 @@ impl Index {
     /// Bytes on the heap.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let places: usize = self.tables.iter().map(|table| table.places.capacity()).sum();
+        let places: usize = self
+            .tables
+            .iter()
+            .map(|table| table.places.capacity())
+            .sum();
         places * size_of::<u64>() + self.tables.capacity() * size_of::<Table>()
     }
 }

@@ -183,9 +183,18 @@ mod tests {
     #[test]
     fn texts_come_back_as_they_were() {
         let cases = [
-            ("0f8fad5b-d9cb-469f-a165-70867728950e", Some(Kind::LowerGuid)),
-            ("0F8FAD5B-D9CB-469F-A165-70867728950E", Some(Kind::UpperGuid)),
-            ("00000000-0000-0000-0000-000000000001", Some(Kind::LowerGuid)),
+            (
+                "0f8fad5b-d9cb-469f-a165-70867728950e",
+                Some(Kind::LowerGuid),
+            ),
+            (
+                "0F8FAD5B-D9CB-469F-A165-70867728950E",
+                Some(Kind::UpperGuid),
+            ),
+            (
+                "00000000-0000-0000-0000-000000000001",
+                Some(Kind::LowerGuid),
+            ),
             ("0f8fad5b-d9cb-469f-A165-70867728950e", None),
             ("0f8fad5b-d9cb-469f-a165-70867728950g", None),
             ("0f8fad5bd9cb469fa16570867728950e", None),

@@ -49,7 +49,11 @@ impl Maybe {
     #[inline]
     #[must_use]
     pub const fn get(self) -> Option<u32> {
-        if self.0 == u32::MAX { None } else { Some(self.0) }
+        if self.0 == u32::MAX {
+            None
+        } else {
+            Some(self.0)
+        }
     }
 }
 
@@ -65,7 +69,11 @@ impl Minutes {
 
     #[must_use]
     pub const fn get(self) -> Option<u16> {
-        if self.0 == u16::MAX { None } else { Some(self.0) }
+        if self.0 == u16::MAX {
+            None
+        } else {
+            Some(self.0)
+        }
     }
 }
 
@@ -82,11 +90,24 @@ mod tests {
     #[test]
     fn times_within_their_bounds_come_back() {
         let bound = Millis::BOUND;
-        for millis in [0, 1, -1, 1_614_556_800_123, -bound, bound - 1, 1 << 32, -(1 << 32)] {
+        for millis in [
+            0,
+            1,
+            -1,
+            1_614_556_800_123,
+            -bound,
+            bound - 1,
+            1 << 32,
+            -(1 << 32),
+        ] {
             let (low, high) = Millis::split(millis);
             assert_eq!(low.join(high), millis);
         }
-        for (millis, held) in [(i64::MAX, bound - 1), (i64::MIN, -bound), (bound, bound - 1)] {
+        for (millis, held) in [
+            (i64::MAX, bound - 1),
+            (i64::MIN, -bound),
+            (bound, bound - 1),
+        ] {
             let (low, high) = Millis::split(millis);
             assert_eq!(low.join(high), held);
         }

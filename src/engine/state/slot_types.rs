@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use rustc_hash::FxHashMap;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::domain::category::Category;
 use crate::domain::draft::CategoryTexts;
@@ -16,8 +19,10 @@ pub struct SlotTypeIndex(pub u32);
 #[derive(Debug)]
 struct SlotType {
     practice: PracticeIndex,
-    /// Never leaves the service (domain.md §4.8).
-    text: Box<str>,
+    /// Fingerprint of its text, which is not kept: free text never leaves the service (domain.md §4.8), and
+    /// what is not there cannot. Among the thousands of one practice the chance that two share one is below
+    /// one in a million million.
+    text: u64,
     /// By effective date ascending, as of the reference data last followed.
     meanings: Box<[Meaning]>,
 }
@@ -33,36 +38,69 @@ struct Meaning {
 /// Interned slot types: a slot keeps four bytes of its free text, and texts are matched once.
 #[derive(Debug, Default)]
 pub struct SlotTypes {
-    indexes: FxHashMap<PracticeIndex, FxHashMap<Box<str>, SlotTypeIndex>>,
+    index: HashTable<u32>,
     types: Vec<SlotType>,
 }
 
+#[inline]
+fn hash(practice: PracticeIndex, text: u64) -> u64 {
+    text ^ u64::from(practice.0).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
 impl SlotTypes {
+    /// `text` is trimmed.
     pub fn intern(
         &mut self,
         reference: &Reference,
         practice: PracticeIndex,
         text: &str,
     ) -> SlotTypeIndex {
-        let indexes = self.indexes.entry(practice).or_default();
-        if let Some(found) = indexes.get(text) {
-            return *found;
-        }
-        let index = SlotTypeIndex(u32::try_from(self.types.len()).expect("fewer than 2^32 texts"));
-        indexes.insert(text.into(), index);
+        let print = xxh3_64(text.as_bytes());
+        let types = &self.types;
+        let entry = self.index.entry(
+            hash(practice, print),
+            |found| {
+                let found = &types[*found as usize];
+                found.text == print && found.practice == practice
+            },
+            |found| {
+                let found = &types[*found as usize];
+                hash(found.practice, found.text)
+            },
+        );
+        let room = match entry {
+            Entry::Occupied(found) => return SlotTypeIndex(*found.get()),
+            Entry::Vacant(room) => room,
+        };
+        let index = u32::try_from(self.types.len()).ok();
+        let index = index
+            .filter(|index| *index < 1 << 31)
+            .expect("fewer than 2^31 slot types");
+        room.insert(index);
         self.types.push(SlotType {
             practice,
-            text: text.into(),
-            meanings: meanings(reference, practice, text),
+            text: print,
+            meanings: reference
+                .mappings(practice, text)
+                .map_or_else(Box::default, |mappings| meanings(mappings)),
         });
-        index
+        SlotTypeIndex(index)
     }
 
     /// Moves on to newer reference data of some practices.
     pub fn follow(&mut self, reference: &Reference, changed: &BTreeSet<PracticeIndex>) {
+        let known: FxHashMap<_, _> = changed
+            .iter()
+            .flat_map(|practice| {
+                let texts = reference.slot_types(*practice);
+                texts.map(|(text, mappings)| ((*practice, xxh3_64(text.as_bytes())), mappings))
+            })
+            .collect();
         for slot_type in &mut self.types {
             if changed.contains(&slot_type.practice) {
-                slot_type.meanings = meanings(reference, slot_type.practice, &slot_type.text);
+                let mappings = known.get(&(slot_type.practice, slot_type.text));
+                slot_type.meanings =
+                    mappings.map_or_else(Box::default, |mappings| meanings(mappings));
             }
         }
     }
@@ -80,11 +118,9 @@ impl SlotTypes {
     }
 }
 
-fn meanings(reference: &Reference, practice: PracticeIndex, text: &str) -> Box<[Meaning]> {
-    let mappings = reference.mappings(practice, text);
+fn meanings(mappings: &[SlotTypeMapping]) -> Box<[Meaning]> {
     mappings
-        .into_iter()
-        .flat_map(|mappings| mappings.iter())
+        .iter()
         .map(|mapping| Meaning {
             from: mapping.effective_from,
             to: mapping.effective_to,

@@ -130,10 +130,8 @@ const SUPPLIER: u32 = 15;
 const ROLE: u32 = 18;
 const THREE: u32 = 0b111;
 /// Marks that belong to the slot, whatever version it holds.
-const OF_SLOT: u32 = Mark::WasBooked as u32
-    | Mark::FoldedPast as u32
-    | Mark::Touched as u32
-    | Mark::Upcoming as u32;
+const OF_SLOT: u32 =
+    Mark::WasBooked as u32 | Mark::FoldedPast as u32 | Mark::Touched as u32 | Mark::Upcoming as u32;
 
 /// The category's bits: the record's own, or a slot type.
 const OWN: u32 = 1 << 31;
@@ -160,7 +158,10 @@ pub struct Slot {
     practice: u16,
 }
 
-const _: () = assert!(size_of::<Slot>() == 52, "every byte counts a hundred million times");
+const _: () = assert!(
+    size_of::<Slot>() == 52,
+    "every byte counts a hundred million times"
+);
 
 impl Slot {
     fn waiting(identity: [u32; 3]) -> Self {
@@ -259,8 +260,7 @@ impl Slot {
             actual_minutes: self.actual_minutes,
             category: unpack_category(self.category),
             state: SlotState::ALL[(self.marks >> STATE & THREE) as usize],
-            mode: Mode::from_index((self.marks >> MODE & THREE) as usize)
-                .unwrap_or(Mode::Unknown),
+            mode: Mode::from_index((self.marks >> MODE & THREE) as usize).unwrap_or(Mode::Unknown),
             role: SdsRoleGroup::from_index(role),
             supplier: Supplier::ALL[(self.marks >> SUPPLIER & 0b11) as usize],
             is_visit: self.marks & VISIT != 0,
