@@ -12,7 +12,7 @@ use gpad_live::wire::datum::{Bytes, Datum};
 use gpad_live::wire::output::{
     AggregateKey, AggregateRow, AggregateValue, CanonicalAppointment, ClosedBy, Count, DeadLetter,
     Delta, Dimension, DispositionCount, Figures, Finality, Manifest, Positions, Published, Ratio,
-    RowCount,
+    Standing, Written, WrittenBy,
 };
 use gpad_live::wire::reference::{
     Participation, ParticipationState, Practice, ReferenceRecord, SlotTypeMapping,
@@ -473,9 +473,27 @@ prop_compose! {
         revision: i32,
         finality in proptest::sample::select(Finality::ALL),
         closed_by in proptest::sample::select(ClosedBy::ALL),
+        written_by in written_by(),
     ) -> AggregateValue {
-        AggregateValue { figures: Figures { counts, ratios }, published: Published { as_of, revision, finality, closed_by } }
+        AggregateValue { figures: Figures { counts, ratios }, published: Published { as_of, revision, finality, closed_by, written_by } }
     }
+}
+
+fn written_by() -> impl Strategy<Value = Option<WrittenBy>> {
+    of((any::<String>(), any::<i64>()).prop_map(|(task, sequence)| WrittenBy { task, sequence }))
+}
+
+fn dispositions() -> impl Strategy<Value = Vec<DispositionCount>> {
+    let count = (any::<String>(), any::<String>(), of(".*"), any::<i64>());
+    vec(
+        count.prop_map(|(topic, disposition, reason, count)| DispositionCount {
+            topic,
+            disposition,
+            reason,
+            count,
+        }),
+        0..3,
+    )
 }
 
 fn bytes() -> impl Strategy<Value = Bytes> {
@@ -497,31 +515,33 @@ proptest! {
     #[test]
     fn dead_letters_round_trip(
         texts: [String; 2], partition: i32, offset: i64, optional in [of(".*"), of(".*"), of(".*"), of(".*")],
-        key in of(bytes()), payload in of(bytes()), extracted_at: Option<i64>,
+        key in of(bytes()), payload in of(bytes()), extracted_at: Option<i64>, written_by in written_by(),
     ) {
         let [topic, reason] = texts;
         let [field, practice_ods_code, detail, content] = optional;
         check_datum(&DeadLetter {
-            topic, partition, offset, reason, field, practice_ods_code, detail, key, payload, content, extracted_at,
+            topic, partition, offset, reason, field, practice_ods_code, detail, key, payload, content, extracted_at, written_by,
         });
     }
 
     /// Catches the same of manifests.
     #[test]
     fn manifests_round_trip(
-        task: String, numbers: [i64; 4], previous_hash in bytes(), rows_digest in bytes(),
-        positions in vec((any::<String>(), any::<i32>(), any::<i64>(), any::<i64>()), 0..3),
-        dispositions in vec((any::<String>(), any::<String>(), of(".*"), any::<i64>()), 0..3),
-        rows in vec((any::<String>(), any::<i64>()), 0..3),
+        task: String, numbers: [i64; 4], previous_hash in bytes(),
+        positions in vec((any::<String>(), any::<i32>(), any::<[i64; 3]>()), 0..3),
+        dispositions in dispositions(), readmitted in dispositions(),
+        rows in vec((any::<String>(), any::<i64>(), bytes(), of((any::<i64>(), bytes()))), 0..3),
     ) {
         let [epoch, sequence, pending, as_of] = numbers;
         let manifest = Manifest {
-            task, epoch, sequence, previous_hash, hash: Bytes::default(), pending, rows_digest, as_of,
+            task, epoch, sequence, previous_hash, hash: Bytes::default(), pending, as_of,
             positions: positions.into_iter()
-                .map(|(topic, partition, from, to)| Positions { topic, partition, from, to }).collect(),
-            dispositions: dispositions.into_iter()
-                .map(|(topic, disposition, reason, count)| DispositionCount { topic, disposition, reason, count }).collect(),
-            rows: rows.into_iter().map(|(output, count)| RowCount { output, count }).collect(),
+                .map(|(topic, partition, [from, to, records])| Positions { topic, partition, from, to, records }).collect(),
+            dispositions, readmitted,
+            rows: rows.into_iter().map(|(output, count, digest, standing)| {
+                let standing = standing.map(|(rows, digest)| Standing { rows, digest });
+                Written { output, count, digest, standing }
+            }).collect(),
         };
         check_datum(&manifest.sealed());
     }
@@ -530,10 +550,10 @@ proptest! {
     #[test]
     fn deltas_round_trip(
         texts: [String; 4], codes in vec(any::<String>(), 0..5), dimensions in dimensions(),
-        measures in vec(any::<i64>(), 0..5), as_of: i64,
+        measures in vec(any::<i64>(), 0..5), as_of: i64, written_by in written_by(),
     ) {
         let [aggregate, level, window_start, window_end] = texts;
-        check_datum(&Delta { aggregate, level, codes, window_start, window_end, dimensions, measures, as_of });
+        check_datum(&Delta { aggregate, level, codes, window_start, window_end, dimensions, measures, as_of, written_by });
     }
 
     /// Catches the same of canonical appointments.

@@ -13,7 +13,7 @@ use crate::engine::ledger::Counts;
 use crate::engine::plan::AggregatePlan;
 use crate::stages::letter::DeadLetter;
 use crate::wire::datum::Bytes;
-use crate::wire::output;
+use crate::wire::output::{self, WrittenBy};
 
 /// Names of dimensions that levels are printed with.
 const PRINTED: [&str; 5] = [
@@ -51,9 +51,32 @@ pub fn key_of(row: &Row) -> output::AggregateKey {
     }
 }
 
-/// The value of a row; `None` is a tombstone.
+/// The figures of a row.
 #[must_use]
-pub fn value_of(row: &Row) -> Option<output::AggregateValue> {
+pub fn written_figures(figures: &Figures) -> output::Figures {
+    output::Figures {
+        counts: figures
+            .counts
+            .iter()
+            .map(|(measure, value)| output::Count {
+                measure: (*measure).to_owned(),
+                value: *value,
+            })
+            .collect(),
+        ratios: figures
+            .ratios
+            .iter()
+            .map(|(measure, value)| output::Ratio {
+                measure: (*measure).to_owned(),
+                value: *value,
+            })
+            .collect(),
+    }
+}
+
+/// The value of a row; `None` is a tombstone. `written_by` is missing in files.
+#[must_use]
+pub fn value_of(row: &Row, written_by: Option<WrittenBy>) -> Option<output::AggregateValue> {
     let figures = row.figures.as_ref()?;
     let finality = match row.published.finality {
         Finality::Provisional => output::Finality::Provisional,
@@ -61,24 +84,7 @@ pub fn value_of(row: &Row) -> Option<output::AggregateValue> {
         Finality::Restated => output::Finality::Restated,
     };
     Some(output::AggregateValue {
-        figures: output::Figures {
-            counts: figures
-                .counts
-                .iter()
-                .map(|(measure, value)| output::Count {
-                    measure: (*measure).to_owned(),
-                    value: *value,
-                })
-                .collect(),
-            ratios: figures
-                .ratios
-                .iter()
-                .map(|(measure, value)| output::Ratio {
-                    measure: (*measure).to_owned(),
-                    value: *value,
-                })
-                .collect(),
-        },
+        figures: written_figures(figures),
         published: output::Published {
             as_of: row.published.as_of.0,
             revision: i32::try_from(row.published.revision).unwrap_or(i32::MAX),
@@ -88,6 +94,7 @@ pub fn value_of(row: &Row) -> Option<output::AggregateValue> {
                 output::ClosedBy::Event
             },
             finality,
+            written_by,
         },
     })
 }
@@ -131,6 +138,7 @@ pub fn row_of(key: output::AggregateKey, value: Option<output::AggregateValue>) 
         window: (day(&key.window_start)?, day(&key.window_end)?),
         dimensions,
         figures,
+        stood: None,
         published,
     })
 }
@@ -152,7 +160,7 @@ fn figures_of(figures: output::Figures) -> Option<Figures> {
 
 /// A dead letter.
 #[must_use]
-pub fn dead_letter_of(letter: &DeadLetter) -> output::DeadLetter {
+pub fn dead_letter_of(letter: &DeadLetter, written_by: Option<WrittenBy>) -> output::DeadLetter {
     let (key, payload) = letter.raw.clone().unzip();
     output::DeadLetter {
         topic: letter.topic.name().to_owned(),
@@ -166,12 +174,17 @@ pub fn dead_letter_of(letter: &DeadLetter) -> output::DeadLetter {
         payload: payload.map(Bytes),
         content: letter.content.clone(),
         extracted_at: letter.extracted_at.map(|at| at.0),
+        written_by,
     }
 }
 
 /// A delta, told by labels: its packed form means something in one plan only.
 #[must_use]
-pub fn delta_of(delta: &Delta, plan: &AggregatePlan) -> output::Delta {
+pub fn delta_of(
+    delta: &Delta,
+    plan: &AggregatePlan,
+    written_by: Option<WrittenBy>,
+) -> output::Delta {
     let aggregate = &plan.aggregates[delta.aggregate];
     let (level, codes) = match delta.base {
         Base::Geography => ("geography", codes_of(&delta.place)),
@@ -193,6 +206,7 @@ pub fn delta_of(delta: &Delta, plan: &AggregatePlan) -> output::Delta {
             .collect(),
         measures: delta.sums.clone(),
         as_of: delta.as_of.0,
+        written_by,
     }
 }
 

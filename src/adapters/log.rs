@@ -58,6 +58,13 @@ pub trait Log: Send + Sync {
         take: &mut dyn FnMut(Option<Message<'_>>) -> ControlFlow<()>,
     ) -> Result<Vec<Position>, LogError>;
 
+    /// What the last committed transactions left for these partitions, without fencing anybody: for those who look
+    /// on. Transactions may be committed while it is asked.
+    ///
+    /// # Errors
+    /// When the log cannot say within its bounded wait.
+    fn committed(&self, partitions: &[(&str, i32)]) -> Result<Committed, LogError>;
+
     /// The output of that name, all earlier ones fenced.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ pub mod schemas;
 pub mod serve;
 pub mod simulate;
 pub mod topics;
+pub mod verify;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;

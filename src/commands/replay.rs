@@ -266,7 +266,7 @@ impl Letters {
     fn take(&mut self, pipeline: &mut Pipeline) -> anyhow::Result<()> {
         for letter in pipeline.take_dead_letters() {
             self.file
-                .append(&effects::dead_letter_of(&letter).to_bytes())?;
+                .append(&effects::dead_letter_of(&letter, None).to_bytes())?;
         }
         Ok(())
     }
@@ -298,7 +298,7 @@ fn write_aggregates(
     let mut failed = None;
     let mut write = |row: &crate::domain::aggregate::Row| {
         publication.take(row);
-        let Some(value) = effects::value_of(row) else {
+        let Some(value) = effects::value_of(row, None) else {
             return;
         };
         let key = effects::key_of(row);

@@ -25,6 +25,12 @@ const PARTITIONS: i32 = 4;
 /// # Errors
 /// When it cannot be opened.
 pub fn embedded(directory: &Path, plan: &AggregatePlan) -> Result<EmbeddedLog, Failure> {
+    with_topics(plan, |topics| EmbeddedLog::open(directory, topics))
+        .map_err(|error| Failure::Failed(error.into()))
+}
+
+/// The topics of an embedded log that has every topic of the service.
+pub fn with_topics<T>(plan: &AggregatePlan, make: impl FnOnce(&[Topic<'_>]) -> T) -> T {
     let aggregates: Vec<String> = (plan.aggregates.iter())
         .map(|aggregate| aggregate_topic(&aggregate.name))
         .collect();
@@ -43,7 +49,7 @@ pub fn embedded(directory: &Path, plan: &AggregatePlan) -> Result<EmbeddedLog, F
         .chain(aggregates.iter().map(|name| topic(name, 1, true)))
         .chain([DEAD_LETTERS, LEDGER, DELTAS].map(|name| topic(name, 1, false)))
         .collect();
-    EmbeddedLog::open(directory, &topics).map_err(|error| Failure::Failed(error.into()))
+    make(&topics)
 }
 
 /// Takes the address, before anything else starts.

@@ -363,6 +363,8 @@ pub struct Row {
     pub dimensions: Vec<(&'static str, Cow<'static, str>)>,
     /// `None`: the row has returned to nothing.
     pub figures: Option<Figures>,
+    /// What stood under the key before; `None`: nothing, or the row was read back from where it lies.
+    pub stood: Option<Figures>,
     pub published: Published,
 }
 

@@ -268,7 +268,7 @@ impl Fold {
                         aggregate,
                         at,
                         key,
-                        changed.figures,
+                        (changed.figures, sums),
                         published,
                     )));
                 });
@@ -310,12 +310,12 @@ pub(super) fn is_closed(aggregate: &Aggregate, key: Key, watermark: Option<Times
     watermark.is_some_and(|watermark| Local::new(end, 0).to_utc() <= watermark)
 }
 
-/// A row as it is published.
+/// A row as it is published: its sums, and by how much they have changed.
 pub(super) fn row(
     aggregate: &Aggregate,
     (level, place): (Level, &Place),
     key: Key,
-    sums: &[i64],
+    (sums, change): (&[i64], &[i64]),
     published: Published,
 ) -> Row {
     let window = Day(key.window);
@@ -327,22 +327,33 @@ pub(super) fn row(
         .labels(key.dimensions)
         .into_iter()
         .map(|(name, value)| (name, Cow::Borrowed(value)));
-    let is_empty = sums.iter().all(|sum| *sum == 0);
+    let stood: Vec<i64> = sums
+        .iter()
+        .zip(change)
+        .map(|(sum, change)| sum - change)
+        .collect();
     Row {
         aggregate: aggregate.name.clone(),
         level,
         code: place.code(level).to_owned(),
         window: (window, aggregate.window.end(window)),
         dimensions: printed.chain(labels).collect(),
-        figures: (!is_empty).then(|| Figures {
-            counts: aggregate
-                .measures
-                .iter()
-                .zip(sums)
-                .map(|(measure, sum)| (measure.label(), *sum))
-                .collect(),
-            ratios: aggregate.ratios_of(sums),
-        }),
+        figures: figures(aggregate, sums),
+        stood: figures(aggregate, &stood),
         published,
     }
+}
+
+/// What sums say; `None` where there is nothing.
+fn figures(aggregate: &Aggregate, sums: &[i64]) -> Option<Figures> {
+    let is_empty = sums.iter().all(|sum| *sum == 0);
+    (!is_empty).then(|| Figures {
+        counts: aggregate
+            .measures
+            .iter()
+            .zip(sums)
+            .map(|(measure, sum)| (measure.label(), *sum))
+            .collect(),
+        ratios: aggregate.ratios_of(sums),
+    })
 }

@@ -113,11 +113,11 @@ impl Rollup {
                         let at = (*level, &Place::default());
                         Row {
                             code: Supplier::ALL[key.place as usize].label().to_owned(),
-                            ..row(aggregate, at, key, changed.figures, published)
+                            ..row(aggregate, at, key, (changed.figures, sums), published)
                         }
                     } else {
                         let at = (*level, &*self.places[key.place as usize]);
-                        row(aggregate, at, key, changed.figures, published)
+                        row(aggregate, at, key, (changed.figures, sums), published)
                     });
                 });
             }

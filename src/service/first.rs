@@ -7,6 +7,7 @@ use super::note::Note;
 use super::observe::{Observation, Observer};
 use super::outputs::{Draft, Outputs};
 use super::reference::{ReferenceFeed, Snapshot};
+use super::standing::Standings;
 use super::stop::Stop;
 use super::worker::{Hindrance, Stage};
 use crate::adapters::log::{LogError, Message, Position};
@@ -32,6 +33,7 @@ pub struct FirstStage {
     observer: Arc<dyn Observer>,
     stop: Stop,
     pipeline: Pipeline,
+    standings: Standings,
     followed: Snapshot,
     /// By supplier topic.
     pending: [i64; SupplierTopic::ALL.len()],
@@ -66,6 +68,7 @@ impl FirstStage {
             observer: common.observer.clone(),
             stop: common.stop.clone(),
             pipeline: Pipeline::new(common.plan.clone(), followed.reference.clone()),
+            standings: Standings::default(),
             followed,
             pending: [0; SupplierTopic::ALL.len()],
             taken: 0,
@@ -106,6 +109,7 @@ impl Stage for FirstStage {
         };
         self.followed.reference = reference.clone();
         self.pipeline = Pipeline::new(self.plan.clone(), reference);
+        self.standings.clear();
         (self.pending, self.taken) = ([0; SupplierTopic::ALL.len()], 0);
         if note.is_some() {
             self.pipeline.start_loading();
@@ -116,8 +120,13 @@ impl Stage for FirstStage {
     fn restored(&mut self, note: &Note) {
         self.pipeline.advance(note.now);
         self.pipeline.finish_loading();
-        // Committed before; only what is pending still matters.
-        let summary = self.pipeline.settle_into(&mut |_| ());
+        // Committed before; only what stands and what is pending still matters.
+        let (outputs, standings) = (&self.outputs, &mut self.standings);
+        let summary = self.pipeline.settle_into(&mut |change| {
+            if let Change::Row(row) = change {
+                outputs.stand(standings, &row);
+            }
+        });
         drop(self.pipeline.take_dead_letters());
         (self.pending, self.taken) = (pending(&summary.counts), 0);
     }
@@ -154,9 +163,9 @@ impl Stage for FirstStage {
             self.pipeline.follow(self.followed.reference.clone());
         }
         self.pipeline.advance(now);
-        let outputs = &self.outputs;
+        let (outputs, standings) = (&self.outputs, &mut self.standings);
         let summary = self.pipeline.settle_into(&mut |change| match change {
-            Change::Row(row) => draft.row(outputs, &row),
+            Change::Row(row) => draft.row(outputs, standings, &row),
             Change::Delta(delta) => draft.delta(outputs, &delta),
         });
         for letter in self.pipeline.take_dead_letters() {

@@ -8,8 +8,10 @@ mod observe;
 mod outputs;
 mod reference;
 mod second;
+mod standing;
 mod stop;
 mod topics;
+pub mod verify;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -26,7 +28,7 @@ use crate::pipeline::Plan;
 
 pub use note::Note;
 pub use observe::{Commit as CommitReport, Condition, Health, Observation, Observer, Unobserved};
-pub use outputs::{CHANGELOG, DEAD_LETTERS, DELTAS, LEDGER};
+pub use outputs::{CHANGELOG, DEAD_LETTERS, DELTAS, LEDGER, Tally};
 pub use stop::Stop;
 pub use topics::{TASKS, TopicsError, check_topics, output_topics};
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::outputs::Tally;
 use crate::domain::time::Timestamp;
 use crate::domain::topic::SupplierTopic;
 use crate::engine::ledger::Counts;
@@ -42,8 +43,8 @@ pub struct Commit<'a> {
     pub worker: &'a str,
     /// Read in it, by topic and disposition; of the first stage.
     pub counts: &'a Counts,
-    /// Records that went to each output topic.
-    pub written: &'a BTreeMap<String, i64>,
+    /// What went to each output topic.
+    pub written: &'a BTreeMap<String, Tally>,
     /// From the begin to the acknowledgement of the commit.
     pub took: Duration,
     /// When the oldest record in it was produced, milliseconds since 1970-01-01T00:00:00Z.

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
+use super::standing::{Standing, Standings};
 use crate::adapters::effects;
 use crate::adapters::log::Transaction;
 use crate::adapters::registry::RegistryError;
@@ -17,7 +16,8 @@ use crate::engine::plan::AggregatePlan;
 use crate::stages::letter::DeadLetter;
 use crate::wire::datum::{Avro, Bytes, Datum};
 use crate::wire::framing::frame;
-use crate::wire::output::{Manifest, Positions, RowCount};
+use crate::wire::multiset::{self, Sum};
+use crate::wire::output::{Manifest, Positions, Written, WrittenBy};
 
 pub const DEAD_LETTERS: &str = "gpad.dead-letters";
 pub const LEDGER: &str = "gpad.ledger";
@@ -73,17 +73,42 @@ impl Outputs {
             delta_partitions: delta_partitions.max(1),
         })
     }
+
+    fn aggregate(&self, row: &Row) -> &AggregateOutput {
+        let mut aggregates = self.plan.aggregates.iter();
+        let at = aggregates.position(|aggregate| aggregate.name == row.aggregate);
+        &self.aggregates[at.expect("rows come from the plan's aggregates")]
+    }
+
+    /// Takes a row in that was published before: it stands again, and does not go out.
+    pub fn stand(&self, standings: &mut Standings, row: &Row) {
+        let mut key = Vec::new();
+        effects::key_of(row).write(&mut key);
+        standings.apply(&self.aggregate(row).topic, &key, row);
+    }
+}
+
+/// What went to one output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records, tombstones too.
+    pub count: i64,
+    digest: Sum,
+    /// Of a compacted output.
+    standing: Option<Standing>,
 }
 
 /// One transaction in the making. Reused: what is allocated stays.
 pub struct Draft {
     pub transaction: Transaction,
-    /// Records that went to each output.
-    pub written: BTreeMap<String, i64>,
+    /// By output.
+    pub written: BTreeMap<String, Tally>,
     pub counts: Counts,
+    /// Of records that `readmit` read again.
+    pub readmitted: Counts,
     pub pending: i64,
     pub as_of: Timestamp,
-    digest: Sha256,
+    writer: WrittenBy,
     datum: Vec<u8>,
     key: Vec<u8>,
     value: Vec<u8>,
@@ -95,9 +120,13 @@ impl Default for Draft {
             transaction: Transaction::default(),
             written: BTreeMap::new(),
             counts: Counts::default(),
+            readmitted: Counts::default(),
             pending: 0,
             as_of: Timestamp(0),
-            digest: Sha256::default(),
+            writer: WrittenBy {
+                task: String::new(),
+                sequence: 0,
+            },
             datum: Vec::new(),
             key: Vec::new(),
             value: Vec::new(),
@@ -106,93 +135,91 @@ impl Default for Draft {
 }
 
 impl Draft {
-    pub fn clear(&mut self) {
+    /// Starts the transaction of that number in the task's chain.
+    pub fn begin(&mut self, task: &str, sequence: i64) {
         self.transaction.clear();
         self.written.clear();
         self.counts = Counts::default();
-        self.digest = Sha256::default();
+        self.readmitted = Counts::default();
+        task.clone_into(&mut self.writer.task);
+        self.writer.sequence = sequence;
     }
 
     /// A row, or its tombstone.
-    pub fn row(&mut self, outputs: &Outputs, row: &Row) {
-        let at = outputs
-            .plan
-            .aggregates
-            .iter()
-            .position(|aggregate| aggregate.name == row.aggregate);
-        let output = &outputs.aggregates[at.expect("rows come from the plan's aggregates")];
+    pub fn row(&mut self, outputs: &Outputs, standings: &mut Standings, row: &Row) {
+        let output = outputs.aggregate(row);
         self.datum.clear();
         effects::key_of(row).write(&mut self.datum);
-        self.digest.update(&self.datum);
+        let standing = standings.apply(&output.topic, &self.datum, row);
         framed(output.key, &self.datum, &mut self.key);
-        let value = effects::value_of(row);
+        let value = effects::value_of(row, Some(self.writer.clone()));
         if let Some(value) = &value {
             self.datum.clear();
-            value.figures.write(&mut self.datum);
-            self.digest.update(&self.datum);
-            value.published.write(&mut self.datum);
+            value.write(&mut self.datum);
             framed(output.value, &self.datum, &mut self.value);
         }
         let value = value.is_some().then_some(self.value.as_slice());
         self.transaction.put(&output.topic, None, &self.key, value);
-        count(&mut self.written, &output.topic);
+        let tally = tally(&mut self.written, &output.topic);
+        tally.add(&self.key, value);
+        tally.standing = Some(standing);
     }
 
     /// A delta: all of one aggregate go one way, so that one part of the second stage adds them up.
     pub fn delta(&mut self, outputs: &Outputs, delta: &Delta) {
         let partition = i32::try_from(delta.aggregate).unwrap_or(0) % outputs.delta_partitions;
         self.datum.clear();
-        effects::delta_of(delta, &outputs.plan).write(&mut self.datum);
+        effects::delta_of(delta, &outputs.plan, Some(self.writer.clone())).write(&mut self.datum);
         framed(outputs.deltas, &self.datum, &mut self.value);
         let key = outputs.plan.aggregates[delta.aggregate].name.as_bytes();
         self.transaction
             .put(DELTAS, Some(partition), key, Some(&self.value));
-        count(&mut self.written, DELTAS);
+        tally(&mut self.written, DELTAS).add(key, Some(&self.value));
     }
 
     /// A dead letter, under its record's coordinates.
     pub fn letter(&mut self, outputs: &Outputs, letter: &DeadLetter) {
         let key = format!("{}/{}/{}", letter.topic, letter.partition, letter.offset);
         self.datum.clear();
-        effects::dead_letter_of(letter).write(&mut self.datum);
+        effects::dead_letter_of(letter, Some(self.writer.clone())).write(&mut self.datum);
         framed(outputs.dead_letters, &self.datum, &mut self.value);
         self.transaction
             .put(DEAD_LETTERS, None, key.as_bytes(), Some(&self.value));
-        count(&mut self.written, DEAD_LETTERS);
+        tally(&mut self.written, DEAD_LETTERS).add(key.as_bytes(), Some(&self.value));
     }
 
     /// The manifest of everything put so far; answers its hash.
-    pub fn manifest(&mut self, outputs: &Outputs, link: Link<'_>) -> Vec<u8> {
-        let rows = self.written.iter().map(|(output, count)| RowCount {
+    pub fn manifest(&mut self, outputs: &Outputs, link: Link) -> Vec<u8> {
+        let rows = self.written.iter().map(|(output, tally)| Written {
             output: output.clone(),
-            count: *count,
+            count: tally.count,
+            digest: Bytes(tally.digest.to_bytes()),
+            standing: tally.standing.map(Standing::written),
         });
         let manifest = Manifest {
-            task: link.task.to_owned(),
+            task: self.writer.task.clone(),
             epoch: link.epoch,
-            sequence: link.sequence,
+            sequence: self.writer.sequence,
             previous_hash: Bytes(link.previous_hash),
             hash: Bytes::default(),
             positions: link.positions,
             dispositions: effects::counts_of(&self.counts),
+            readmitted: effects::counts_of(&self.readmitted),
             pending: self.pending,
             rows: rows.collect(),
-            rows_digest: Bytes(std::mem::take(&mut self.digest).finalize().to_vec()),
             as_of: self.as_of.0,
         }
         .sealed();
         framed(outputs.ledger, &manifest.to_bytes(), &mut self.value);
         self.transaction
-            .put(LEDGER, None, link.task.as_bytes(), Some(&self.value));
+            .put(LEDGER, None, manifest.task.as_bytes(), Some(&self.value));
         manifest.hash.0
     }
 }
 
 /// Where a manifest stands in its task's chain.
-pub struct Link<'a> {
-    pub task: &'a str,
+pub struct Link {
     pub epoch: i64,
-    pub sequence: i64,
     pub previous_hash: Vec<u8>,
     pub positions: Vec<Positions>,
 }
@@ -202,10 +229,18 @@ fn framed(id: u32, datum: &[u8], into: &mut Vec<u8>) {
     frame(id, datum, into);
 }
 
-fn count(written: &mut BTreeMap<String, i64>, topic: &str) {
-    if let Some(count) = written.get_mut(topic) {
-        *count += 1;
-    } else {
-        written.insert(topic.to_owned(), 1);
+fn tally<'w>(written: &'w mut BTreeMap<String, Tally>, topic: &str) -> &'w mut Tally {
+    if !written.contains_key(topic) {
+        written.insert(topic.to_owned(), Tally::default());
+    }
+    written
+        .get_mut(topic)
+        .expect("it was put there if it was not")
+}
+
+impl Tally {
+    fn add(&mut self, key: &[u8], value: Option<&[u8]>) {
+        self.count += 1;
+        self.digest.add(&multiset::record(key, value));
     }
 }

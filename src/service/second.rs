@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::note::Note;
 use super::outputs::{DELTAS, Draft, Outputs};
+use super::standing::Standings;
 use super::worker::{Hindrance, Stage};
 use crate::adapters::effects;
 use crate::adapters::log::{LogError, Message, Position, Remedy};
@@ -19,6 +20,7 @@ pub struct SecondStage {
     partition: i32,
     outputs: Arc<Outputs>,
     rollup: Rollup,
+    standings: Standings,
     as_of: Timestamp,
     taken: u64,
 }
@@ -31,6 +33,7 @@ impl SecondStage {
             partition,
             outputs: outputs.clone(),
             rollup: Rollup::new(outputs.plan.clone()),
+            standings: Standings::default(),
             as_of: Timestamp(0),
             taken: 0,
         }
@@ -56,12 +59,15 @@ impl Stage for SecondStage {
 
     fn reset(&mut self, _: Option<&Note>) -> Result<(), LogError> {
         self.rollup = Rollup::new(self.outputs.plan.clone());
+        self.standings.clear();
         (self.as_of, self.taken) = (Timestamp(0), 0);
         Ok(())
     }
 
     fn restored(&mut self, _: &Note) {
-        self.rollup.settle(&mut |_| ());
+        let (outputs, standings) = (&self.outputs, &mut self.standings);
+        self.rollup
+            .settle(&mut |row| outputs.stand(standings, &row));
         self.taken = 0;
     }
 
@@ -92,8 +98,9 @@ impl Stage for SecondStage {
     }
 
     fn settle(&mut self, _: Timestamp, draft: &mut Draft) -> bool {
-        let outputs = &self.outputs;
-        self.rollup.settle(&mut |row| draft.row(outputs, &row));
+        let (outputs, standings) = (&self.outputs, &mut self.standings);
+        self.rollup
+            .settle(&mut |row| draft.row(outputs, standings, &row));
         draft.as_of = self.as_of;
         draft.pending = 0;
         std::mem::take(&mut self.taken) > 0 || !draft.transaction.is_empty()

@@ -11,6 +11,9 @@ use super::outputs::{DEAD_LETTERS, DELTAS, LEDGER};
 /// partition n of all eight.
 pub const TASKS: &str = "emis.appointments";
 
+/// Requests to read a practice's records again; partitioned as the supplier topics are.
+pub const READMISSIONS: &str = "gpad.readmissions";
+
 /// Topics that are not as they must be.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicsError {

@@ -154,6 +154,8 @@ impl StateOf {
 struct Open {
     since: Option<Instant>,
     records: usize,
+    /// By topic; shorter than the topics until one was read.
+    by_topic: Vec<i64>,
     oldest: Option<i64>,
 }
 
@@ -489,6 +491,10 @@ impl<S: Stage> Worker<S> {
             self.open.since = Some(monotonic());
         }
         self.open.records += 1;
+        if self.open.by_topic.len() <= topic {
+            self.open.by_topic.resize(topic + 1, 0);
+        }
+        self.open.by_topic[topic] += 1;
         if let Some(at) = timestamp {
             self.open.oldest = Some(self.open.oldest.map_or(at, |oldest| oldest.min(at)));
         }
@@ -507,11 +513,12 @@ impl<S: Stage> Worker<S> {
     fn commit(&mut self, output: &mut dyn Output) -> Result<(), LogError> {
         let now = self.around.clock.now();
         self.looked_at = monotonic();
-        self.draft.clear();
+        let sequence = self.chain.as_ref().map_or(0, |note| note.sequence + 1);
+        self.draft.begin(self.stage.name(), sequence);
         if !self.stage.settle(now, &mut self.draft) {
             return Ok(());
         }
-        let note = self.seal(now);
+        let note = self.seal(now, sequence);
         // From here on the state is ahead of what is committed by exactly this draft, which is kept.
         self.in_doubt = Some(note.clone());
         let began = monotonic();
@@ -522,25 +529,20 @@ impl<S: Stage> Worker<S> {
     }
 
     /// Completes the draft: manifest, positions, note.
-    fn seal(&mut self, now: Timestamp) -> Note {
+    fn seal(&mut self, now: Timestamp, sequence: i64) -> Note {
         let partition = self.stage.partition();
-        let read = (self
-            .topics
-            .iter()
-            .zip(self.committed.iter().zip(&self.positions)))
-        .filter(|(_, (from, to))| from != to)
-        .map(|(topic, (from, to))| Positions {
-            topic: (*topic).to_owned(),
-            partition,
-            from: *from,
-            to: *to,
-        })
-        .collect();
-        let sequence = self.chain.as_ref().map_or(0, |note| note.sequence + 1);
+        let read = (0..self.topics.len())
+            .filter(|at| self.committed[*at] != self.positions[*at])
+            .map(|at| Positions {
+                topic: self.topics[at].to_owned(),
+                partition,
+                from: self.committed[at],
+                to: self.positions[at],
+                records: self.open.by_topic.get(at).copied().unwrap_or(0),
+            })
+            .collect();
         let link = Link {
-            task: self.stage.name(),
             epoch: self.epoch,
-            sequence,
             previous_hash: self
                 .chain
                 .as_ref()

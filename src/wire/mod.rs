@@ -4,6 +4,7 @@ pub mod avro;
 pub mod container;
 pub mod datum;
 pub mod framing;
+pub mod multiset;
 pub mod output;
 pub mod records;
 pub mod reference;

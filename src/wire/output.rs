@@ -86,6 +86,16 @@ symbols! {
 }
 
 shape! {
+    /// The transaction that wrote a record: which manifest of the ledger accounts for it.
+    pub struct WrittenBy {
+        /// The task.
+        task: String,
+        /// Number of its manifest in the task's chain.
+        sequence: i64,
+    }
+}
+
+shape! {
     /// How and when a row was published; may differ between runs.
     pub struct Published {
         /// Event time up to which the row is complete, milliseconds since 1970-01-01T00:00:00Z.
@@ -96,6 +106,8 @@ shape! {
         finality: Finality,
         /// What closed its window.
         closed_by: ClosedBy,
+        /// Its transaction; none in a file.
+        written_by: Option<WrittenBy>,
     }
 }
 
@@ -144,6 +156,8 @@ shape! {
         content: Option<String>,
         /// Milliseconds since 1970-01-01T00:00:00Z.
         extracted_at: Option<i64>,
+        /// Its transaction; none in a file.
+        written_by: Option<WrittenBy>,
     }
 }
 
@@ -158,6 +172,8 @@ shape! {
         from: i64,
         /// Next offset to read.
         to: i64,
+        /// Records read; fewer than offsets where transaction markers or aborted records lie between.
+        records: i64,
     }
 }
 
@@ -176,12 +192,26 @@ shape! {
 }
 
 shape! {
-    /// How many rows went to an output.
-    pub struct RowCount {
+    /// All rows of a task that stand in a compacted output.
+    pub struct Standing {
+        /// Their number.
+        rows: i64,
+        /// Sum modulo 2^256 of the hashes of their keys and figures ([`super::multiset`]).
+        digest: Bytes,
+    }
+}
+
+shape! {
+    /// What went to an output.
+    pub struct Written {
         /// Topic of the output.
         output: String,
-        /// Number of rows.
+        /// Number of records, tombstones too.
         count: i64,
+        /// Sum modulo 2^256 of the hashes of the records ([`super::multiset`]).
+        digest: Bytes,
+        /// What stands there after it, of a compacted output.
+        standing: Option<Standing>,
     }
 }
 
@@ -202,12 +232,12 @@ shape! {
         positions: Vec<Positions>,
         /// What became of it.
         dispositions: Vec<DispositionCount>,
+        /// What became of records that `readmit` read again.
+        readmitted: Vec<DispositionCount>,
         /// Records that are pending after this transaction.
         pending: i64,
         /// What was written.
-        rows: Vec<RowCount>,
-        /// SHA-256 over the keys and the figures of the rows written, in order.
-        rows_digest: Bytes,
+        rows: Vec<Written>,
         /// Event time that the task had reached, milliseconds since 1970-01-01T00:00:00Z.
         as_of: i64,
     }
@@ -253,6 +283,8 @@ shape! {
         measures: Vec<i64>,
         /// Event time that the task had reached, milliseconds since 1970-01-01T00:00:00Z.
         as_of: i64,
+        /// Its transaction.
+        written_by: Option<WrittenBy>,
     }
 }
 
@@ -313,11 +345,12 @@ mod tests {
                 partition: 3,
                 from: 5,
                 to: 8,
+                records: 2,
             }],
             dispositions: Vec::new(),
+            readmitted: Vec::new(),
             pending: 0,
             rows: Vec::new(),
-            rows_digest: Bytes(vec![2; 32]),
             as_of: 1_650_000_000_000,
         }
     }

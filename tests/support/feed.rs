@@ -1,6 +1,5 @@
 //! Records of a small England for tests: four practices, their reference data, EMIS appointments.
 
-use gpad_live::adapters::kafka::KafkaLog;
 use gpad_live::adapters::log::{Append, Log, NewRecord};
 use gpad_live::adapters::schemas::Schemas;
 use gpad_live::domain::time::Day;
@@ -27,7 +26,7 @@ pub struct Feed {
 }
 
 impl Feed {
-    pub fn new(log: &KafkaLog, schemas: Schemas) -> Self {
+    pub fn new(log: &dyn Log, schemas: Schemas) -> Self {
         Self {
             appender: log.appender().unwrap(),
             schemas,

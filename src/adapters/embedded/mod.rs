@@ -15,7 +15,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::log::{
-    Append, Ends, Log, LogError, Membership, Message, Output, Position, Reader, Remedy, Span,
+    Append, Committed, Ends, Log, LogError, Membership, Message, Output, Position, Reader, Remedy,
+    Span,
 };
 use group::Group;
 use store::Store;
@@ -132,6 +133,12 @@ impl Log for EmbeddedLog {
     ) -> Result<Vec<Position>, LogError> {
         reader::scan(&self.store, topic, spans, take)
             .map_err(|failure| self.store.failed(failure, format!("reading {topic}")))
+    }
+
+    fn committed(&self, partitions: &[(&str, i32)]) -> Result<Committed, LogError> {
+        let (positions, note) = (self.store.positions(partitions))
+            .map_err(|failure| self.store.failed(failure, "asking what was committed"))?;
+        Ok(Committed { positions, note })
     }
 
     fn output(&self, name: &str) -> Result<Box<dyn Output>, LogError> {

@@ -226,6 +226,7 @@ mod tests {
                 counts: vec![("appointments", count), ("minutes", 3)],
                 ratios: vec![],
             }),
+            stood: None,
             published: Published {
                 as_of: Timestamp(9),
                 revision: 1,

@@ -18,7 +18,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::clock::monotonic;
 use super::log::{
-    Append, Ends, Log, LogError, Membership, Message, Output, Position, Reader, Remedy, Span,
+    Append, Committed, Ends, Log, LogError, Membership, Message, Output, Position, Reader, Remedy,
+    Span,
 };
 use crate::config;
 pub use admin::{NewTopic, TopicState};
@@ -224,6 +225,10 @@ impl Log for KafkaLog {
         take: &mut dyn FnMut(Option<Message<'_>>) -> ControlFlow<()>,
     ) -> Result<Vec<Position>, LogError> {
         scan::scan(self, topic, spans, take)
+    }
+
+    fn committed(&self, partitions: &[(&str, i32)]) -> Result<Committed, LogError> {
+        patiently(|| self.group.committed(partitions, &self.settings.group))
     }
 
     fn output(&self, name: &str) -> Result<Box<dyn Output>, LogError> {

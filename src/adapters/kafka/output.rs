@@ -110,38 +110,7 @@ pub(super) fn open(
 
 impl Output for KafkaOutput {
     fn committed(&mut self, partitions: &[(&str, i32)]) -> Result<Committed, LogError> {
-        let failed = |error| {
-            LogError::new(
-                Remedy::Retry,
-                format!("asking what {} committed", self.name),
-                error,
-            )
-        };
-        let mut list = TopicPartitionList::with_capacity(partitions.len());
-        for &(topic, partition) in partitions {
-            list.add_partition(topic, partition);
-        }
-        let list = self
-            .group
-            .offsets
-            .committed_offsets(list, CALL)
-            .map_err(failed)?;
-        let mut committed = Committed::default();
-        for element in list.elements() {
-            element.error().map_err(failed)?;
-            if let Offset::Offset(next) = element.offset() {
-                let (topic, partition) = (element.topic().to_owned(), element.partition());
-                committed.positions.push(Position {
-                    topic,
-                    partition,
-                    next,
-                });
-                if committed.note.is_none() && !element.metadata().is_empty() {
-                    committed.note = Some(element.metadata().to_owned());
-                }
-            }
-        }
-        Ok(committed)
+        self.group.committed(partitions, &self.name)
     }
 
     fn commit(&mut self, transaction: &Transaction) -> Result<(), LogError> {
@@ -167,6 +136,44 @@ impl Output for KafkaOutput {
                 Err(LogError::new(remedy, doing(), source))
             }
         }
+    }
+}
+
+impl Group {
+    /// What the group has committed; `whose` is told in an error.
+    pub(super) fn committed(
+        &self,
+        partitions: &[(&str, i32)],
+        whose: &str,
+    ) -> Result<Committed, LogError> {
+        let failed = |error| {
+            LogError::new(
+                Remedy::Retry,
+                format!("asking what {whose} committed"),
+                error,
+            )
+        };
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for &(topic, partition) in partitions {
+            list.add_partition(topic, partition);
+        }
+        let list = self.offsets.committed_offsets(list, CALL).map_err(failed)?;
+        let mut committed = Committed::default();
+        for element in list.elements() {
+            element.error().map_err(failed)?;
+            if let Offset::Offset(next) = element.offset() {
+                let (topic, partition) = (element.topic().to_owned(), element.partition());
+                committed.positions.push(Position {
+                    topic,
+                    partition,
+                    next,
+                });
+                if committed.note.is_none() && !element.metadata().is_empty() {
+                    committed.note = Some(element.metadata().to_owned());
+                }
+            }
+        }
+        Ok(committed)
     }
 }
 

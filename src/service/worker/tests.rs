@@ -127,6 +127,10 @@ impl Log for Fake {
         }])
     }
 
+    fn committed(&self, _: &[(&str, i32)]) -> Result<Committed, LogError> {
+        Ok(self.state(|state| state.committed.clone()))
+    }
+
     fn output(&self, _: &str) -> Result<Box<dyn Output>, LogError> {
         Ok(Box::new(FakeOutput {
             log: Fake(self.0.clone()),
