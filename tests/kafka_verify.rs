@@ -19,6 +19,7 @@ use support::feed::{Feed, PRACTICES};
 use support::instance::{Instance, Seen, environment, gpad_live, succeed};
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn an_honest_log_is_proved_while_it_grows_and_a_forged_row_is_named() {
     let kafka = Kafka::start();
     let environment = environment(&kafka, None, 3);

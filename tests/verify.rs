@@ -89,7 +89,7 @@ impl Running {
 
     /// Waits until the manifests satisfy a wish and the second stage has all deltas.
     fn wait(&self, wish: impl Fn(&[Manifest]) -> bool) {
-        wait_for("the service", Duration::from_secs(60), || {
+        wait_for("the service", Duration::from_mins(1), || {
             let manifests = manifests(&copy(&*self.log)).into_iter();
             let manifests: Vec<Manifest> = manifests.map(|(_, manifest)| manifest).collect();
             let rolled_up = (manifests.iter())
@@ -381,10 +381,9 @@ fn a_repeated_transaction_is_found() {
 #[test]
 fn a_torn_transaction_is_found_whichever_part_is_missing() {
     let newest = |copied: &Copied, task: &str| {
-        let of_task = manifests(copied).into_iter();
+        let mut of_task = manifests(copied).into_iter();
         of_task
-            .filter(|(_, manifest)| manifest.task == task)
-            .last()
+            .rfind(|(_, manifest)| manifest.task == task)
             .unwrap()
     };
     // Its deltas.

@@ -163,6 +163,19 @@ impl Chain {
             hash: manifest.hash.clone(),
         });
         self.transactions += 1;
+        self.ranges(manifest, follows, faults);
+        self.sums(manifest, follows, faults);
+        self.meet_head(manifest, faults);
+        true
+    }
+
+    /// Offset ranges against those before.
+    fn ranges(&mut self, manifest: &Manifest, follows: bool, faults: &mut Vec<Fault>) {
+        let mut found = Found {
+            task: &self.task,
+            sequence: manifest.sequence,
+            faults,
+        };
         for read in &manifest.positions {
             let next = self.positions.get(&read.topic).copied();
             // Behind a gap nobody knows where the range should begin.
@@ -189,9 +202,6 @@ impl Chain {
             }
             self.positions.insert(read.topic.clone(), read.to);
         }
-        self.sums(manifest, follows, faults);
-        self.meet_head(manifest, faults);
-        true
     }
 
     /// Dispositions against what was read, letters against refusals, pending against what waits.

@@ -127,7 +127,7 @@ pub struct Range {
 /// The ranges of one partition in the order of their chain, counted against its records.
 #[derive(Debug, Default)]
 pub struct Ranges {
-    ranges: Vec<Range>,
+    all: Vec<Range>,
     /// The one that records fall into now, and how many did.
     at: usize,
     count: i64,
@@ -135,26 +135,26 @@ pub struct Ranges {
 
 impl Ranges {
     pub fn push(&mut self, range: Range) {
-        self.ranges.push(range);
+        self.all.push(range);
     }
 
     /// Where the last range ends.
     #[must_use]
     pub fn end(&self) -> i64 {
-        self.ranges.last().map_or(0, |range| range.to)
+        self.all.last().map_or(0, |range| range.to)
     }
 
     /// Takes the partition's next record.
     pub fn see(&mut self, offset: i64, wrong: &mut dyn FnMut(&Range, i64)) {
         while self
-            .ranges
+            .all
             .get(self.at)
             .is_some_and(|range| offset >= range.to)
         {
             self.close(wrong);
         }
         if self
-            .ranges
+            .all
             .get(self.at)
             .is_some_and(|range| offset >= range.from)
         {
@@ -164,13 +164,13 @@ impl Ranges {
 
     /// Ends the count: no record comes any more.
     pub fn finish(&mut self, wrong: &mut dyn FnMut(&Range, i64)) {
-        while self.at < self.ranges.len() {
+        while self.at < self.all.len() {
             self.close(wrong);
         }
     }
 
     fn close(&mut self, wrong: &mut dyn FnMut(&Range, i64)) {
-        let range = &self.ranges[self.at];
+        let range = &self.all[self.at];
         if range.records != self.count {
             wrong(range, self.count);
         }
@@ -203,7 +203,7 @@ mod tests {
         let mut wrong = Vec::new();
         for offset in [0, 3, 9, 11, 12, 20] {
             ranges.see(offset, &mut |range, found| {
-                wrong.push((range.from, range.records, found))
+                wrong.push((range.from, range.records, found));
             });
         }
         ranges.finish(&mut |_, _| unreachable!("the last was closed by a later record"));
