@@ -42,6 +42,10 @@ pub struct Kafka {
     pub group: String,
     /// Static membership: a restart under the same name moves no task.
     pub instance: Option<String>,
+    /// How long the group waits for a member that it does not hear of before it gives its tasks away.
+    pub session: Duration,
+    /// An input whose last stable offset stands still for longer is held up by another producer's transaction.
+    pub undecided: Duration,
     /// How long a broker that does not answer is waited for before a start gives up.
     pub patience: Duration,
     /// Most memory that one task's fetched, unread records may take, in KiB.
@@ -132,6 +136,8 @@ impl Default for Settings {
                 brokers: "localhost:9092".to_owned(),
                 group: "gpad-live".to_owned(),
                 instance: None,
+                session: Duration::from_secs(15),
+                undecided: Duration::from_mins(1),
                 patience: Duration::from_secs(30),
                 fetch_kib: 16 * 1024,
                 client: BTreeMap::new(),

@@ -211,6 +211,8 @@ fn it_shows_what_it_promises(demo: &Demo) {
         "gpad_series ",
         "gpad_reference_records_total{",
         "gpad_dead_letters_total{",
+        "gpad_undecided_records{",
+        "gpad_undecided_seconds{",
     ] {
         assert!(
             metrics.lines().any(|line| line.starts_with(metric)),
@@ -343,6 +345,7 @@ fn bring_up(log: &Arc<EmbeddedLog>) {
         clock: Clock::Fixed(Timestamp(1_646_092_800_000)),
         observer: Arc::new(Unobserved),
         health: Arc::new(Health::default()),
+        undecided: settings.kafka.undecided,
         stop: stop.clone(),
     };
     std::thread::scope(|scope| {

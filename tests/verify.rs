@@ -78,6 +78,7 @@ impl Running {
             clock: Clock::Wall,
             observer: Arc::new(Unobserved),
             health: Arc::new(Health::default()),
+            undecided: Duration::from_mins(1),
             stop: stop.clone(),
         };
         Self {

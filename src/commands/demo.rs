@@ -156,6 +156,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         clock: running,
         observer: serving.observer.clone(),
         health,
+        undecided: settings.kafka.undecided,
         stop: stop.clone(),
     };
     let outcome = service.run().map_err(|error| Failure::Failed(error.into()));

@@ -58,6 +58,17 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Arc::new(KafkaLog::open(&settings.kafka).map_err(|error| Failure::Failed(error.into()))?)
     };
     let (clock, health) = (Clock::new(settings.clock), Arc::new(Health::default()));
+    if let Some(name) = settings.kafka.instance.as_deref()
+        && arguments.embedded.is_none()
+    {
+        let session = settings.kafka.session;
+        tracing::info!(
+            instance = name,
+            session_s = session.as_secs(),
+            "a static member: its tasks are kept for it while it restarts"
+        );
+        health.is_static_member(name, session);
+    }
     let shown = Shown {
         plan: plan.aggregates.clone(),
         clock,
@@ -75,6 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         clock,
         observer: serving.observer.clone(),
         health,
+        undecided: settings.kafka.undecided,
         stop,
     };
     service

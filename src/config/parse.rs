@@ -124,6 +124,19 @@ fn kafka(source: &mut Source, default: Kafka) -> Result<Kafka, ConfigError> {
             |name| format!("{name:?}"),
         )?,
         instance: optional(source, "kafka.instance", "a name without spaces", name)?,
+        // Above the 10 s after which a transaction of ours that nobody ends is aborted.
+        session: Duration::from_secs(number(
+            source,
+            "kafka.session_seconds",
+            default.session.as_secs(),
+            11..=1_800,
+        )?),
+        undecided: Duration::from_secs(number(
+            source,
+            "kafka.undecided_seconds",
+            default.undecided.as_secs(),
+            1..=86_400,
+        )?),
         patience: Duration::from_secs(number(
             source,
             "kafka.patience_seconds",

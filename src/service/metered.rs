@@ -31,6 +31,11 @@ impl Observer for Metrics {
                     watermarks: (*watermarks).clone(),
                 },
             ),
+            Observation::Undecided {
+                topic,
+                records,
+                stood,
+            } => self.undecided(topic, *records, *stood),
             Observation::Ended { worker } => self.ended(worker),
             Observation::Reference { topic, .. } => self.reference(topic),
         }

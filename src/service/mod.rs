@@ -11,6 +11,7 @@ mod second;
 mod standing;
 mod stop;
 mod topics;
+mod undecided;
 pub mod verify;
 mod worker;
 
@@ -56,6 +57,8 @@ pub struct Service {
     pub clock: Clock,
     pub observer: Arc<dyn Observer>,
     pub health: Arc<Health>,
+    /// A transaction of another producer that is open for longer holds an input up.
+    pub undecided: Duration,
     pub stop: Stop,
 }
 
@@ -95,6 +98,7 @@ impl Service {
             &self.schemas,
             partitions.deltas,
         )?;
+        self.watch()?;
         let feed = Arc::new(ReferenceFeed::read(
             self.log.clone(),
             self.schemas.clone(),
@@ -122,6 +126,22 @@ impl Service {
         let outcome = self.supervise(&common);
         self.stop.request();
         outcome
+    }
+
+    /// Looks out for open transactions, from before the reference topics are read: that waits for their end too.
+    fn watch(&self) -> Result<(), ServiceError> {
+        let watch = undecided::Watch {
+            log: self.log.clone(),
+            health: self.health.clone(),
+            observer: self.observer.clone(),
+            stop: self.stop.clone(),
+            patience: self.undecided,
+        };
+        thread::Builder::new()
+            .name("undecided".to_owned())
+            .spawn(move || watch.run())
+            .map_err(|error| unexpected("undecided", &error))?;
+        Ok(())
     }
 
     /// Joins the group, and again whenever a membership has ended.

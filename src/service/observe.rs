@@ -30,6 +30,13 @@ pub enum Observation<'a> {
         pending: &'a [i64; SupplierTopic::ALL.len()],
         watermarks: &'a Watermarks,
     },
+    /// Records of an input's partitions that nobody can read yet: transactions of other producers are open.
+    Undecided {
+        topic: &'a str,
+        records: i64,
+        /// How long the one that was open first has held its readers up.
+        stood: Duration,
+    },
     /// A worker has ended, here or for good: what it held is no longer ours to tell.
     Ended { worker: &'a str },
     /// A reference record was read; `false`: it could not be.
@@ -87,6 +94,10 @@ struct State {
     has_reference: bool,
     is_member: bool,
     is_stopping: bool,
+    /// A name that the group keeps tasks for, and for how long.
+    static_member: Option<(String, Duration)>,
+    /// Inputs that other producers' open transactions hold up, one text each.
+    undecided: Vec<String>,
     workers: BTreeMap<String, Condition>,
 }
 
@@ -95,15 +106,25 @@ impl Health {
     #[must_use]
     pub fn reasons(&self) -> Vec<String> {
         let state = self.state();
+        let no_member = match &state.static_member {
+            None => "not a member of the group yet".to_owned(),
+            Some((name, session)) => format!(
+                "not a member of the group yet: the tasks of static member {name} are kept for it for {} s after it was heard of last",
+                session.as_secs()
+            ),
+        };
         let general = [
-            (state.is_stopping, "stopping"),
-            (!state.has_reference, "the reference topics are being read"),
-            (!state.is_member, "not a member of the group yet"),
+            (state.is_stopping, "stopping".to_owned()),
+            (
+                !state.has_reference,
+                "the reference topics are being read".to_owned(),
+            ),
+            (!state.is_member, no_member),
         ];
         let general = general
             .into_iter()
             .filter(|(holds, _)| *holds)
-            .map(|(_, why)| why.to_owned());
+            .map(|(_, why)| why);
         let workers = state
             .workers
             .iter()
@@ -112,13 +133,25 @@ impl Health {
                 Condition::Restoring => Some(format!("task {name} is being restored")),
                 Condition::Waiting(why) => Some(format!("task {name} waits: {why}")),
             });
-        general.chain(workers).collect()
+        general
+            .chain(workers)
+            .chain(state.undecided.iter().cloned())
+            .collect()
     }
 
     /// Workers and how they are.
     #[must_use]
     pub fn workers(&self) -> BTreeMap<String, Condition> {
         self.state().workers.clone()
+    }
+
+    /// The service joins the group under a name, and is waited for that long when it goes.
+    pub fn is_static_member(&self, name: &str, session: Duration) {
+        self.state().static_member = Some((name.to_owned(), session));
+    }
+
+    pub(super) fn undecided(&self, inputs: Vec<String>) {
+        self.state().undecided = inputs;
     }
 
     pub(super) fn has_reference(&self) {
@@ -180,7 +213,25 @@ mod tests {
         assert_eq!(health.reasons(), ["task 3 waits: registry away"]);
         health.worker("3", Condition::Running);
         assert_eq!(health.reasons(), Vec::<String>::new());
+        health.undecided(vec!["emis.appointments/3: open".to_owned()]);
+        assert_eq!(health.reasons(), ["emis.appointments/3: open"]);
+        health.undecided(Vec::new());
         health.is_stopping();
         assert_eq!(health.reasons(), ["stopping"]);
+    }
+
+    #[test]
+    fn a_static_member_that_is_not_back_yet_says_how_long_it_is_waited_for() {
+        let health = Health::default();
+        health.has_reference();
+        health.is_static_member("gpad-live-0", Duration::from_secs(45));
+        assert_eq!(
+            health.reasons(),
+            [
+                "not a member of the group yet: the tasks of static member gpad-live-0 are kept for it for 45 s after it was heard of last"
+            ]
+        );
+        health.is_member(true);
+        assert_eq!(health.reasons(), Vec::<String>::new());
     }
 }

@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
 use super::super::log::{Change, LogError, Membership, Remedy, Unit};
-use super::{Group, HEARTBEAT, Member, SESSION, client, context, remedy};
+use super::{Group, HEARTBEAT, Member, client, context, remedy};
 use crate::config;
 
 /// Longest that leaving may hold up a stop; the group notices a silent member by itself.
@@ -114,6 +114,11 @@ impl Rebalances {
     }
 }
 
+/// Whether another member goes by our name now: joining again would take it from that one in turn, without end.
+fn is_taken(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::FencedInstanceId)
+}
+
 struct KafkaMembership {
     consumer: Arc<GroupConsumer>,
 }
@@ -132,7 +137,11 @@ pub(super) fn join(
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        .set("session.timeout.ms", SESSION.as_millis().to_string())
+        // Longer than a transaction may stay open: who is presumed dead has none left that could still commit.
+        .set(
+            "session.timeout.ms",
+            settings.session.as_millis().to_string(),
+        )
         .set("heartbeat.interval.ms", HEARTBEAT.as_millis().to_string());
     if let Some(instance) = &settings.instance {
         config.set("group.instance.id", instance);
@@ -161,6 +170,13 @@ impl Membership for KafkaMembership {
         }
         match self.consumer.poll(wait) {
             None | Some(Ok(_)) => {}
+            Some(Err(error)) if is_taken(&error) => {
+                return Err(LogError::new(
+                    Remedy::Stop,
+                    "as a member of the group",
+                    "another instance has joined under the same kafka.instance: one name an instance",
+                ));
+            }
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                 return Err(LogError::new(
                     Remedy::Renew,

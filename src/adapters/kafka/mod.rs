@@ -32,8 +32,6 @@ const CALL: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A transaction left open by a death is aborted after this, so that readers are held up no longer.
 const TRANSACTION: Duration = Duration::from_secs(10);
-/// Longer than [`TRANSACTION`]: who is presumed dead has no transaction left that could still commit.
-const SESSION: Duration = Duration::from_secs(15);
 /// How soon a member hears of a rebalance.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 

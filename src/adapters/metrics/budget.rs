@@ -58,6 +58,8 @@ impl Budget {
                 ("gpad_series", 1),
                 ("gpad_state_bytes", 1),
                 ("gpad_state_entries", 1),
+                ("gpad_undecided_records", topics + ReferenceTopic::ALL.len()),
+                ("gpad_undecided_seconds", topics + ReferenceTopic::ALL.len()),
                 ("gpad_watermark_timestamp_seconds", Supplier::ALL.len()),
             ],
             most,

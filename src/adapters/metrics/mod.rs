@@ -66,6 +66,8 @@ pub struct Metrics {
     reference: IntCounterVec,
     dead_letters: IntCounterVec,
     aggregate: GaugeVec,
+    undecided: IntGaugeVec,
+    undecided_for: GaugeVec,
     workers: Mutex<BTreeMap<String, Worker>>,
 }
 
@@ -145,6 +147,16 @@ impl Metrics {
                 "Committed figures of the window that holds now, summed over the dimensions.",
                 &["aggregate", "window", "level", "code", "measure"],
             ),
+            undecided: gauges(
+                "gpad_undecided_records",
+                "Offsets of an input from its last stable offset to its high watermark: transactions of other producers are open.",
+                &["topic"],
+            ),
+            undecided_for: floats(
+                "gpad_undecided_seconds",
+                "How long an input's last stable offset has stood still behind the high watermark, of the partition where it has longest.",
+                &["topic"],
+            ),
             workers: Mutex::default(),
             budget,
             figures,
@@ -155,7 +167,7 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let collectors: [Box<dyn prometheus::core::Collector>; 12] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 14] = [
             Box::new(self.records.clone()),
             Box::new(self.pending.clone()),
             Box::new(self.watermark.clone()),
@@ -168,6 +180,8 @@ impl Metrics {
             Box::new(self.reference.clone()),
             Box::new(self.dead_letters.clone()),
             Box::new(self.aggregate.clone()),
+            Box::new(self.undecided.clone()),
+            Box::new(self.undecided_for.clone()),
         ];
         for collector in collectors {
             self.registry
@@ -185,10 +199,19 @@ impl Metrics {
                 }
             }
             self.pending.with_label_values(&[topic.name()]);
+            self.undecided(topic.name(), 0, Duration::ZERO);
         }
         for topic in crate::domain::topic::ReferenceTopic::ALL {
             self.reference.with_label_values(&[topic.name()]);
+            self.undecided(topic.name(), 0, Duration::ZERO);
         }
+    }
+
+    /// Records of an input behind other producers' open transactions, and for how long they have stood there.
+    pub fn undecided(&self, topic: &str, records: i64, stood: Duration) {
+        self.undecided.with_label_values(&[topic]).set(records);
+        let seconds = self.undecided_for.with_label_values(&[topic]);
+        seconds.set(stood.as_secs_f64());
     }
 
     #[must_use]

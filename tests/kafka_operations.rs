@@ -1,0 +1,219 @@
+//! What an operator does with a running service on a real Kafka, and what happens to it there.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test's helpers fail as its body does, and wait by the clock"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use gpad_live::adapters::partitioner::partition_of;
+use gpad_live::adapters::schemas::Schemas;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use support::feed::{Feed, PRACTICES};
+use support::instance::{Environment, Instance, Seen, environment, succeed};
+use support::{Kafka, free_port, wait_for};
+
+/// Status and body.
+fn get(url: &str) -> Option<(u16, String)> {
+    let request = ureq::get(url).config().http_status_as_error(false).build();
+    let mut response = request.call().ok()?;
+    let body = response.body_mut().read_to_string().ok()?;
+    Some((response.status().as_u16(), body))
+}
+
+fn with(environment: &Environment, more: &[(&'static str, &str)]) -> Environment {
+    let mut environment = environment.clone();
+    environment.extend(
+        more.iter()
+            .map(|(name, value)| (*name, (*value).to_owned())),
+    );
+    environment
+}
+
+/// The tasks that an instance says it has, after the last change.
+fn tasks(log: &str) -> Vec<String> {
+    let last = (log.lines())
+        .rfind(|line| line.contains("tasks assigned") || line.contains("tasks given up"));
+    let line: serde_json::Value = last.map_or(serde_json::Value::Null, |line| {
+        serde_json::from_str(line).unwrap()
+    });
+    let tasks = line["fields"]["tasks"].as_str().unwrap_or_default();
+    tasks.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_transaction_that_a_supplier_leaves_open_is_told_with_its_place_and_passes() {
+    let kafka = Kafka::start();
+    let port = free_port();
+    let environment = with(
+        &environment(&kafka, None, 3),
+        &[
+            ("GPAD_HTTP_ADDRESS", &format!("127.0.0.1:{port}")),
+            ("GPAD_KAFKA_UNDECIDED_SECONDS", "2"),
+        ],
+    );
+    succeed(&environment, &["topics", "create"]);
+    let mut feed = Feed::new(&kafka.open("feed"), Schemas::new(None));
+    feed.reference();
+    let seen = Seen::new(&kafka);
+    let instance = Instance::start(&environment);
+    let practice = PRACTICES[0];
+    feed.appointment(practice, "one", 0, 1, true);
+    feed.flush();
+    seen.wait_until_accounted(1);
+    let url = |path: &str| format!("http://127.0.0.1:{port}{path}");
+    let ready = || get(&url("/readyz")).is_some_and(|(status, _)| status == 200);
+    wait_for("the instance to be ready", Duration::from_secs(30), ready);
+
+    // A sender with transactions of its own begins one and is silent.
+    let foreign: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", kafka.brokers())
+        .set("transactional.id", "a-supplier")
+        .set("transaction.timeout.ms", "60000")
+        .set("partitioner", "murmur2_random")
+        .create()
+        .unwrap();
+    foreign.init_transactions(Duration::from_secs(20)).unwrap();
+    foreign.begin_transaction().unwrap();
+    let record = BaseRecord::to("emis.appointments")
+        .key(practice)
+        .payload("never to be seen");
+    foreign.send(record).unwrap();
+    foreign.flush(Duration::from_secs(10)).unwrap();
+    // What comes behind it waits.
+    for slot in ["two", "three"] {
+        feed.appointment(practice, slot, 0, 1, true);
+    }
+    feed.flush();
+
+    let place = format!("emis.appointments/{}", partition_of(practice.as_bytes(), 3));
+    wait_for(
+        "readiness to name the place",
+        Duration::from_secs(20),
+        || {
+            get(&url("/readyz")).is_some_and(|(status, body)| {
+            status == 503
+                && body.contains(&format!(
+                    "{place}: a transaction of another producer has been open for 2 s or more, and 3 offsets from 1 on wait for its end"
+                ))
+        })
+        },
+    );
+    let metric = |name: &str| -> f64 {
+        let (_, text) = get(&url("/metrics")).unwrap();
+        let line = format!("{name}{{topic=\"emis.appointments\"}} ");
+        let value = text.lines().find_map(|told| told.strip_prefix(&line));
+        value
+            .unwrap_or_else(|| panic!("no {line}in {text}"))
+            .parse()
+            .unwrap()
+    };
+    assert!((metric("gpad_undecided_records") - 3.0).abs() < 0.5);
+    assert!(metric("gpad_undecided_seconds") >= 2.0);
+    assert!(
+        instance
+            .log()
+            .contains(&format!("{place}: a transaction of another producer"))
+    );
+    assert_eq!(seen.accounted(), 1, "nobody may read behind it");
+
+    foreign.abort_transaction(Duration::from_secs(20)).unwrap();
+    seen.wait_until_accounted(3);
+    wait_for(
+        "the instance to be ready again",
+        Duration::from_secs(20),
+        ready,
+    );
+    assert!((metric("gpad_undecided_records")).abs() < 0.5);
+    assert!(metric("gpad_undecided_seconds").abs() < 0.001);
+    assert!(instance.log().contains(&format!(
+        "{place}: no transaction holds its readers up any more"
+    )));
+    assert_eq!(seen.letters().len(), 0, "what was aborted is never read");
+    let (status, ..) = instance.stop();
+    assert!(status.success());
+}
+
+#[test]
+fn a_restart_under_its_own_name_within_the_session_moves_nothing() {
+    let kafka = Kafka::start();
+    let environment = environment(&kafka, None, 4);
+    succeed(&environment, &["topics", "create"]);
+    let mut feed = Feed::new(&kafka.open("feed"), Schemas::new(None));
+    feed.reference();
+    let named = |name: &str| {
+        let session = [
+            ("GPAD_KAFKA_SESSION_SECONDS", "40"),
+            ("GPAD_KAFKA_INSTANCE", name),
+        ];
+        Instance::start(&with(&environment, &session))
+    };
+    let (first, second) = (named("one"), named("two"));
+    wait_for("an even share", Duration::from_secs(30), || {
+        let (a, b) = (tasks(&first.log()), tasks(&second.log()));
+        a.len() + b.len() == 5 && a.len().abs_diff(b.len()) == 1
+    });
+    let send = |feed: &mut Feed, round: i32| {
+        for practice in PRACTICES {
+            for slot in 0..20 {
+                feed.appointment(practice, &format!("{round}-{slot}"), round, 1, true);
+            }
+        }
+        feed.flush();
+    };
+    send(&mut feed, 0);
+    let seen = Seen::new(&kafka);
+    seen.wait_until_accounted(160);
+    let changes = |log: &str| log.lines().filter(|line| line.contains("\"tasks ")).count();
+    let (had, others, of_other) = (
+        tasks(&first.log()),
+        tasks(&second.log()),
+        changes(&second.log()),
+    );
+
+    // A rolling restart: stopped, records come in meanwhile, back again; then a crash.
+    first.stop();
+    send(&mut feed, 1);
+    let again = named("one");
+    seen.wait_until_accounted(320);
+    assert_eq!(tasks(&again.log()), had);
+    again.kill();
+    send(&mut feed, 2);
+    let again = named("one");
+    seen.wait_until_accounted(480);
+    assert_eq!(tasks(&again.log()), had);
+    assert_eq!(tasks(&second.log()), others);
+    assert_eq!(
+        changes(&second.log()),
+        of_other,
+        "the other has noticed nothing:\n{}",
+        second.log()
+    );
+    assert!(
+        again
+            .log()
+            .contains("a static member: its tasks are kept for it while it restarts")
+    );
+
+    // Someone starts a second one under the same name: the older ends, and says why.
+    let twin = named("one");
+    wait_for("the older to end", Duration::from_secs(30), || {
+        again
+            .log()
+            .contains("another instance has joined under the same kafka.instance")
+    });
+    send(&mut feed, 3);
+    seen.wait_until_accounted(640);
+    seen.wait_until_rolled_up();
+    assert_eq!(seen.sum("activity", "england"), 640);
+    for instance in [twin, second] {
+        let (status, _, log) = instance.stop();
+        assert!(status.success(), "{log}");
+    }
+    seen.check_chains();
+    succeed(&environment, &["verify"]);
+}
