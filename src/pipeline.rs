@@ -9,8 +9,10 @@ use crate::domain::reference::{PracticeIndex, Reference};
 use crate::domain::time::{Day, Timestamp};
 use crate::domain::topic::SupplierTopic;
 use crate::engine::fold::{Change, Delta};
+use crate::engine::keep::CALLERS;
 use crate::engine::ledger::Counts;
 use crate::engine::plan::AggregatePlan;
+use crate::engine::state::block::{Block, Cursor, Damage, Fields};
 use crate::engine::task::{Categorised, Task};
 use crate::stages::categorise::categorise;
 use crate::stages::gate::{self, ServicePeriod};
@@ -68,6 +70,9 @@ pub enum Payload<'a> {
     /// Bytes that cannot be read, and why.
     Unreadable { raw: &'a [u8], detail: &'a str },
 }
+
+/// The pipeline's own entry among what is written down.
+const OWN: u32 = 0;
 
 /// Where a record ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -440,6 +445,59 @@ impl Pipeline {
         self.task.discard_changes();
         self.dead_letters.clear();
         self.records = 0;
+    }
+
+    /// From here on changes of the state are noted, to be written down by [`Self::write_changes`].
+    pub fn keep_changes(&mut self) {
+        self.task.keep_changes();
+    }
+
+    /// Appends what the last settlement has changed. Called after each settlement, once.
+    pub fn write_changes(&mut self, block: &mut Block) {
+        block.begin(self.plan.aggregates.fingerprint());
+        block.put(CALLERS, OWN, |into| {
+            let newest_read = self.newest_read.map_or(i64::MIN, |newest| newest.0);
+            let newest_admitted = self.newest_admitted.map_or(i32::MIN, |newest| newest.0);
+            into.extend_from_slice(&newest_read.to_le_bytes());
+            into.extend_from_slice(&newest_admitted.to_le_bytes());
+        });
+        self.task.write_changes(block);
+    }
+
+    /// Appends a part of the whole state; `true` when all parts were written.
+    pub fn write_part(&self, cursor: &mut Cursor, entries: usize, block: &mut Block) -> bool {
+        self.task.write_part(cursor, entries, block)
+    }
+
+    /// Takes in a block of state; `stage` is given entries that a stage put in itself. Answers the entries read.
+    ///
+    /// # Errors
+    /// When it is damaged; the pipeline is then good for nothing.
+    pub fn read_block<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        mut stage: impl FnMut(u32, &'a [u8]) -> Option<()>,
+    ) -> Result<usize, Damage> {
+        let (newest_read, newest_admitted) = (&mut self.newest_read, &mut self.newest_admitted);
+        self.task.read_block(bytes, |number, entry| {
+            if number != OWN {
+                return stage(number, entry);
+            }
+            let mut fields = Fields(entry);
+            let (read, admitted) = (fields.i64()?, fields.u32()?.cast_signed());
+            *newest_read = (read > i64::MIN).then_some(Timestamp(read));
+            *newest_admitted = (admitted > i32::MIN).then_some(Day(admitted));
+            fields.end()
+        })
+    }
+
+    /// Makes what was read back ready to go on at a time; answers what is pending.
+    ///
+    /// # Errors
+    /// When the reference data does not know a practice.
+    pub fn restored(&mut self, now: Timestamp) -> Result<Counts, Damage> {
+        self.now = self.now.max(now);
+        self.task.restored()
     }
 
     /// Hands over what one transaction must carry.

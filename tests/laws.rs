@@ -346,6 +346,14 @@ fn later_reference() -> ReferenceFeed {
     }
 }
 
+/// The reference of `reference()`, its practices the other way about: their indexes are others.
+static OTHERWISE: LazyLock<Arc<gpad_live::domain::reference::Reference>> = LazyLock::new(|| {
+    let mut reference = reference();
+    reference.practices.reverse();
+    reference.participation.reverse();
+    Arc::new(reference.snapshot())
+});
+
 /// The reference of `reference()`, known from the start.
 fn core() -> Core {
     static REFERENCE: LazyLock<Arc<gpad_live::domain::reference::Reference>> =
@@ -477,6 +485,38 @@ proptest! {
         let core = streamed(&fed(&draws), 1);
         prop_assert_eq!(oracle::ledger(&feed::ledger(&core.counts)), told.ledger);
         prop_assert_eq!(oracle::cells(&core.figures), told.figures);
+    }
+
+    /// Catches state that is not written down, or comes back otherwise than it was: a core that is restarted
+    /// from what was written hands over the same, row by row with its revision, as one that never was.
+    #[test]
+    fn a_restart_changes_nothing(draws in streams(), restarts in vec(0..4_u8, 90), entries in 1..40_usize) {
+        let records = fed(&draws);
+        let (mut straight, mut restarted) = (core(), core());
+        restarted.pipeline.keep_changes();
+        let mut kept = feed::Kept::default();
+        let days = ["2022-01-30T12:00:00Z", "2022-01-31T12:00:00Z", "2022-02-10T12:00:00Z", NOW];
+        for (at, (record, restart)) in records.iter().zip(restarts).enumerate() {
+            for core in [&mut straight, &mut restarted] {
+                core.take(record);
+            }
+            if restart == 0 {
+                let now = feed::instant(days[4 * at / records.len()]);
+                for core in [&mut straight, &mut restarted] {
+                    core.pipeline.advance(now);
+                    core.settle();
+                }
+                restarted.keep(&mut kept, &PLAN, entries);
+                restarted.restart(&kept, &PLAN, OTHERWISE.clone(), now);
+            }
+        }
+        for core in [&mut straight, &mut restarted] {
+            core.pipeline.advance(feed::instant(NOW));
+            core.settle();
+        }
+        prop_assert_eq!(&straight.dispositions, &restarted.dispositions);
+        prop_assert_eq!(&straight.counts, &restarted.counts);
+        prop_assert_eq!(&straight.rows, &restarted.rows);
     }
 
     /// Catches anything sticky: a figure that remembers what a record found when it came.

@@ -1,31 +1,7 @@
 //! Signed sums by packed key: what has changed since the last settlement.
 
+use super::places::Ranks;
 use super::table::{Key, Table};
-
-/// The order of places in what goes out, by their index.
-#[derive(Debug, Default)]
-pub struct Ranks(Vec<u32>);
-
-impl Ranks {
-    /// Indexes that are their own rank.
-    #[must_use]
-    pub fn identity(places: usize) -> Self {
-        Self((0..).take(places).collect())
-    }
-
-    /// Ranks places by their order, if any came since.
-    pub fn refresh<P: Ord>(&mut self, places: &[P]) {
-        if self.0.len() == places.len() {
-            return;
-        }
-        let mut sorted: Vec<usize> = (0..places.len()).collect();
-        sorted.sort_unstable_by_key(|at| &places[*at]);
-        self.0.resize(places.len(), 0);
-        for (rank, at) in (0_u32..).zip(sorted) {
-            self.0[at] = rank;
-        }
-    }
-}
 
 /// Sums of as many measures as the aggregate has, by key.
 #[derive(Debug)]
@@ -46,7 +22,8 @@ impl Changes {
     /// Adds `sign` times the measures.
     #[inline]
     pub fn add(&mut self, key: Key, measures: &[i64], sign: i64) {
-        for (sum, measure) in self.sums.words_of(key).iter_mut().zip(measures) {
+        let (_, sums) = self.sums.words_of(key);
+        for (sum, measure) in sums.iter_mut().zip(measures) {
             *sum += sign * measure;
         }
     }
@@ -58,12 +35,7 @@ impl Changes {
             .take(self.sums.len())
             .map(|number| {
                 let (key, _) = self.sums.entry(number);
-                (
-                    ranks.0[key.place as usize],
-                    key.window,
-                    key.dimensions,
-                    number,
-                )
+                (ranks.of(key.place), key.window, key.dimensions, number)
             })
             .collect();
         order.sort_unstable();

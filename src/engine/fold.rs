@@ -3,16 +3,15 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
 use crate::domain::aggregate::{Figures, Published, Row};
 use crate::domain::place::{Level, Place};
 use crate::domain::reference::{PlaceIndex, Reference};
 use crate::domain::time::{Day, Local, Timestamp};
 use crate::domain::topic::Supplier;
 
-use super::changes::{Changes, Ranks};
+use super::changes::Changes;
 use super::fact::{Differs, Fact};
+use super::places::{Places, Ranks};
 use super::plan::{Aggregate, AggregatePlan};
 use super::rows::Rows;
 use super::table::Key;
@@ -127,10 +126,8 @@ pub struct Fold {
 /// The places that rows and deltas are grouped by, interned by the index of a practice's row.
 #[derive(Debug, Default)]
 struct Grouped {
-    places: Vec<Arc<Place>>,
-    indexes: FxHashMap<Arc<Place>, u32>,
+    places: Places,
     known: Vec<Option<Groups>>,
-    ranks: Ranks,
 }
 
 /// What one practice's row is grouped by.
@@ -149,26 +146,15 @@ impl Grouped {
         }
         let whole = reference.place(place);
         let groups = Groups {
-            practice: self.intern(whole.at(Level::Practice)),
-            with_pcn: self.intern(whole.above_practice(true)),
-            without_pcn: self.intern(whole.above_practice(false)),
+            practice: self.places.number(whole.at(Level::Practice)),
+            with_pcn: self.places.number(whole.above_practice(true)),
+            without_pcn: self.places.number(whole.above_practice(false)),
         };
         if self.known.len() <= at {
             self.known.resize(at + 1, None);
         }
         self.known[at] = Some(groups);
         groups
-    }
-
-    fn intern(&mut self, place: Place) -> u32 {
-        if let Some(found) = self.indexes.get(&place) {
-            return *found;
-        }
-        let at = u32::try_from(self.places.len()).expect("fewer than 2^32 places fit in memory");
-        let place = Arc::new(place);
-        self.places.push(place.clone());
-        self.indexes.insert(place, at);
-        at
     }
 }
 
@@ -232,6 +218,30 @@ impl Fold {
         }
     }
 
+    pub(super) fn plan(&self) -> &AggregatePlan {
+        &self.plan
+    }
+
+    /// What of it is written down: its places, then the rows of every aggregate that has practices.
+    pub(super) const fn places(&self) -> &Places {
+        &self.grouped.places
+    }
+
+    pub(super) const fn places_mut(&mut self) -> &mut Places {
+        &mut self.grouped.places
+    }
+
+    /// The rows at practice level, aggregate by aggregate.
+    pub(super) fn practice_rows(&self) -> impl Iterator<Item = &Rows> {
+        let folders = self.folders.iter();
+        folders.filter_map(|folder| folder.practice.as_ref().map(|(_, rows)| rows))
+    }
+
+    pub(super) fn practice_rows_mut(&mut self) -> impl Iterator<Item = &mut Rows> {
+        let folders = self.folders.iter_mut();
+        folders.filter_map(|folder| folder.practice.as_mut().map(|(_, rows)| rows))
+    }
+
     /// Rows that stand at practice level.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -245,8 +255,9 @@ impl Fold {
     /// Hands over what has changed, in an order that depends on the figures alone.
     pub fn settle(&mut self, watermarks: &Watermarks, out: &mut dyn FnMut(Change)) {
         let as_of = watermarks.as_of();
-        let Grouped { places, ranks, .. } = &mut self.grouped;
-        ranks.refresh(places);
+        let places = &mut self.grouped.places;
+        places.rank();
+        let ranks = places.ranks();
         let suppliers = Ranks::identity(Supplier::ALL.len());
         for (at, (folder, aggregate)) in self
             .folders
@@ -263,7 +274,7 @@ impl Fold {
                         revision: changed.revision,
                         finality: changed.finality,
                     };
-                    let at = (Level::Practice, &*places[key.place as usize]);
+                    let at = (Level::Practice, &**places.get(key.place));
                     out(Change::Row(row(
                         aggregate,
                         at,
@@ -286,12 +297,7 @@ impl Fold {
             };
             if let Some(changes) = &mut folder.geography {
                 changes.drain(ranks, |key, sums| {
-                    delta(
-                        Base::Geography,
-                        places[key.place as usize].clone(),
-                        key,
-                        sums,
-                    );
+                    delta(Base::Geography, places.get(key.place).clone(), key, sums);
                 });
             }
             if let Some(changes) = &mut folder.supplier {

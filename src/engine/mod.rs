@@ -3,7 +3,9 @@
 pub mod changes;
 pub mod fact;
 pub mod fold;
+pub mod keep;
 pub mod ledger;
+mod places;
 pub mod plan;
 mod queue;
 mod read;

@@ -52,13 +52,14 @@ impl Task {
         categorised: Categorised<'_>,
         topic: SupplierTopic,
     ) {
-        let practice = self.practices.number(practice);
+        let practice = self.practices.number(&self.reference, practice);
         let category = match categorised.own {
             Some(own) => CategorySource::Own(own),
             None => {
                 let text = categorised.slot_type;
-                let index = self.practices.index(practice);
-                CategorySource::Mapping(self.slot_types.intern(&self.reference, index, text))
+                let (reference, practices) = (&self.reference, &self.practices);
+                let index = self.slot_types.intern(reference, practices, practice, text);
+                CategorySource::Mapping(index)
             }
         };
         let is_covid = categorised.is_covid_vaccination;
@@ -80,7 +81,7 @@ impl Task {
         let consultation = Consultation {
             identity: draft.identity,
             link: draft.link,
-            held: consultations::Held::new(draft, self.practices.number(practice)),
+            held: consultations::Held::new(draft, self.practices.number(&self.reference, practice)),
             topic,
         };
         match native::pack(draft.native_id) {

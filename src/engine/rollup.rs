@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
 use crate::domain::aggregate::{Published, Row};
 use crate::domain::place::{Level, Place};
 use crate::domain::time::Timestamp;
 use crate::domain::topic::Supplier;
 
-use super::changes::{Changes, Ranks};
+use super::changes::Changes;
 use super::fold::{Base, Delta, is_closed, row};
+use super::places::{Places, Ranks};
 use super::plan::AggregatePlan;
 use super::rows::Rows;
 use super::table::Key;
@@ -30,10 +29,10 @@ pub struct Rollup {
     plan: Arc<AggregatePlan>,
     /// By aggregate: its levels.
     levels: Vec<Vec<LevelRows>>,
-    places: Vec<Arc<Place>>,
-    indexes: FxHashMap<Arc<Place>, u32>,
-    ranks: Ranks,
-    as_of: Timestamp,
+    pub(super) places: Places,
+    /// How many of them have been written down.
+    pub(super) places_written: u32,
+    pub(super) as_of: Timestamp,
 }
 
 impl Rollup {
@@ -60,9 +59,8 @@ impl Rollup {
         Self {
             plan,
             levels,
-            places: Vec::new(),
-            indexes: FxHashMap::default(),
-            ranks: Ranks::default(),
+            places: Places::default(),
+            places_written: 0,
             as_of: Timestamp(0),
         }
     }
@@ -80,7 +78,7 @@ impl Rollup {
             let place = match (level, delta.base) {
                 (Level::Supplier, Base::Supplier(supplier)) => supplier as u32,
                 (Level::Supplier, Base::Geography) | (_, Base::Supplier(_)) => continue,
-                (_, Base::Geography) => self.intern(delta.place.at(level)),
+                (_, Base::Geography) => self.places.number(delta.place.at(level)),
             };
             let changes = &mut self.levels[delta.aggregate][at].changes;
             changes.add(key(place), &delta.sums, 1);
@@ -90,7 +88,7 @@ impl Rollup {
     /// Hands over the rows that have changed, in an order that depends on the figures alone.
     pub fn settle(&mut self, out: &mut dyn FnMut(Row)) {
         let as_of = self.as_of;
-        self.ranks.refresh(&self.places);
+        self.places.rank();
         let suppliers = Ranks::identity(Supplier::ALL.len());
         for (aggregate, levels) in self.plan.aggregates.iter().zip(&mut self.levels) {
             for LevelRows {
@@ -100,7 +98,11 @@ impl Rollup {
             } in levels
             {
                 let is_supplier = *level == Level::Supplier;
-                let ranks = if is_supplier { &suppliers } else { &self.ranks };
+                let ranks = if is_supplier {
+                    &suppliers
+                } else {
+                    self.places.ranks()
+                };
                 changes.drain(ranks, |key, sums| {
                     let is_closed = is_closed(aggregate, key, Some(as_of));
                     let changed = rows.apply(key, sums, is_closed);
@@ -116,12 +118,26 @@ impl Rollup {
                             ..row(aggregate, at, key, (changed.figures, sums), published)
                         }
                     } else {
-                        let at = (*level, &*self.places[key.place as usize]);
+                        let at = (*level, &**self.places.get(key.place));
                         row(aggregate, at, key, (changed.figures, sums), published)
                     });
                 });
             }
         }
+    }
+
+    /// The rows, aggregate by aggregate, level by level.
+    pub(super) fn all_rows(&self) -> impl Iterator<Item = &Rows> {
+        self.levels.iter().flatten().map(|level| &level.rows)
+    }
+
+    pub(super) fn all_rows_mut(&mut self) -> impl Iterator<Item = &mut Rows> {
+        let levels = self.levels.iter_mut().flatten();
+        levels.map(|level| &mut level.rows)
+    }
+
+    pub(super) fn plan(&self) -> &AggregatePlan {
+        &self.plan
     }
 
     /// Levels that the plan sums to, each once.
@@ -142,16 +158,5 @@ impl Rollup {
             .flatten()
             .map(|level| level.rows.len())
             .sum()
-    }
-
-    fn intern(&mut self, place: Place) -> u32 {
-        if let Some(found) = self.indexes.get(&place) {
-            return *found;
-        }
-        let at = u32::try_from(self.places.len()).expect("fewer than 2^32 places");
-        let place = Arc::new(place);
-        self.places.push(place.clone());
-        self.indexes.insert(place, at);
-        at
     }
 }

@@ -11,6 +11,8 @@ use super::table::{Key, Table};
 #[derive(Debug)]
 pub struct Rows {
     rows: Table,
+    /// Numbers of rows that have changed since they were last taken.
+    changed: Vec<u32>,
 }
 
 /// A row after a change.
@@ -27,16 +29,15 @@ impl Rows {
     pub fn new(measures: usize) -> Self {
         Self {
             rows: Table::new(1 + measures),
+            changed: Vec::new(),
         }
     }
 
     /// Adds sums to a row; `is_closed` says whether the watermark has passed its window.
     pub fn apply(&mut self, key: Key, sums: &[i64], is_closed: bool) -> Changed<'_> {
-        let (standing, figures) = self
-            .rows
-            .words_of(key)
-            .split_first_mut()
-            .expect("a row has its revision");
+        let (number, words) = self.rows.words_of(key);
+        self.changed.push(number);
+        let (standing, figures) = words.split_first_mut().expect("a row has its revision");
         for (figure, sum) in figures.iter_mut().zip(sums) {
             *figure += sum;
         }
@@ -53,6 +54,20 @@ impl Rows {
             revision: u32::try_from(revision).unwrap_or(u32::MAX),
             finality,
         }
+    }
+
+    /// The numbers of the rows that have changed since this was last asked, some perhaps twice.
+    pub fn take_changed(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.changed)
+    }
+
+    #[must_use]
+    pub const fn kept(&self) -> &Table {
+        &self.rows
+    }
+
+    pub const fn kept_mut(&mut self) -> &mut Table {
+        &mut self.rows
     }
 
     #[must_use]

@@ -3,6 +3,8 @@
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
+use super::state::block::{Fields, Kept, put_varint};
+
 /// A row of one aggregate at one level, packed: where, from which day, which dimensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
@@ -56,9 +58,9 @@ impl Table {
         }
     }
 
-    /// The words of a key, zeros if it is new.
+    /// The number and the words of a key, zeros if it is new.
     #[inline]
-    pub fn words_of(&mut self, key: Key) -> &mut [i64] {
+    pub fn words_of(&mut self, key: Key) -> (u32, &mut [i64]) {
         let Self {
             stride,
             index,
@@ -82,7 +84,8 @@ impl Table {
                 at
             }
         };
-        &mut words[at + Key::WORDS..at + *stride]
+        let number = (at / *stride) as u32;
+        (number, &mut words[at + Key::WORDS..at + *stride])
     }
 
     /// The key and words of an entry.
@@ -103,8 +106,58 @@ impl Table {
         self.words.is_empty()
     }
 
+    /// Makes what is read back ready to be looked up.
+    pub fn restored(&mut self) {
+        let Self {
+            stride,
+            index,
+            words,
+        } = self;
+        let hash_of = |number: u32| hash(&words[number as usize * *stride..][..Key::WORDS]);
+        index.clear();
+        for number in 0..(words.len() / *stride) as u32 {
+            index.insert_unique(hash_of(number), number, |found| hash_of(*found));
+        }
+    }
+
     pub fn clear(&mut self) {
         self.index.clear();
         self.words.clear();
+    }
+}
+
+impl Kept for Table {
+    fn len(&self) -> u32 {
+        Self::len(self) as u32
+    }
+
+    fn write(&self, number: u32, into: &mut Vec<u8>) {
+        let (key, words) = self.entry(number);
+        into.extend_from_slice(&key.place.to_le_bytes());
+        put_varint(i64::from(key.window), into);
+        put_varint(key.dimensions as i64, into);
+        for word in words {
+            put_varint(*word, into);
+        }
+    }
+
+    fn read(&mut self, number: u32, bytes: &[u8]) -> Option<()> {
+        let mut fields = Fields(bytes);
+        let key = Key {
+            place: fields.u32()?,
+            window: i32::try_from(fields.varint()?).ok()?,
+            dimensions: fields.varint()? as u64,
+        };
+        let at = number as usize * self.stride;
+        if self.words.len() < at + self.stride {
+            self.words.resize(at + self.stride, 0);
+        }
+        let entry = &mut self.words[at..at + self.stride];
+        let (packed, words) = entry.split_at_mut(Key::WORDS);
+        packed.copy_from_slice(&key.pack());
+        for word in words {
+            *word = fields.varint()?;
+        }
+        fields.end()
     }
 }

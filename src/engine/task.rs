@@ -11,6 +11,7 @@ use crate::domain::topic::{Supplier, SupplierTopic};
 
 use super::fact::Fact;
 use super::fold::{Change, Fold};
+use super::keep::Written;
 use super::ledger::Counts;
 use super::plan::AggregatePlan;
 use super::queue::{Appointment, Consultation, Queued};
@@ -46,16 +47,21 @@ pub struct Task {
     pub(super) queue: Vec<Queued>,
     /// How the version that went in last ended.
     pub(super) last: Option<Disposition>,
-    fold: Fold,
+    pub(super) fold: Fold,
     counts: Counts,
-    watermarks: Watermarks,
-    now: Timestamp,
+    pub(super) watermarks: Watermarks,
+    pub(super) now: Timestamp,
     /// Slots touched since the last settlement, with the fact that stood.
     touched: Vec<(SlotIndex, Option<Fact>)>,
     /// Slots whose start is to come, by that start: moving on in time visits only these.
-    upcoming: BTreeMap<Timestamp, Vec<SlotIndex>>,
+    pub(super) upcoming: BTreeMap<Timestamp, Vec<SlotIndex>>,
     /// While a backlog is loaded nothing is folded: the end of it folds everything once.
     is_loading: bool,
+    /// Whether what changes is noted, to be written down.
+    pub(super) keeps: bool,
+    /// Slots that the last settlement has changed.
+    pub(super) changed_slots: Vec<SlotIndex>,
+    pub(super) written: Written,
 }
 
 /// What the task tells of a settlement, beside what has changed.
@@ -85,6 +91,9 @@ impl Task {
             touched: Vec::new(),
             upcoming: BTreeMap::new(),
             is_loading: false,
+            keeps: false,
+            changed_slots: Vec::new(),
+            written: Written::default(),
         }
     }
 
@@ -248,7 +257,8 @@ impl Task {
         for index in &unbooked {
             self.fold_unbooked(*index, -1);
         }
-        self.slot_types.follow(&reference, &changed);
+        self.slot_types
+            .follow(&reference, &self.practices, &changed);
         self.reference = reference;
         for index in unbooked {
             self.fold_unbooked(index, 1);
@@ -277,6 +287,10 @@ impl Task {
         for (index, stood) in &touched {
             self.slots.get_mut(*index).set(Mark::Touched, false);
             self.refold(*index, *stood);
+        }
+        if self.keeps {
+            self.changed_slots
+                .extend(touched.iter().map(|(index, _)| *index));
         }
         self.touched = touched;
         self.touched.clear();
@@ -389,7 +403,7 @@ fn compare(
     }
 }
 
-const fn consultations_of(supplier: Supplier) -> SupplierTopic {
+pub(super) const fn consultations_of(supplier: Supplier) -> SupplierTopic {
     match supplier {
         Supplier::Emis => SupplierTopic::EmisConsultations,
         Supplier::Tpp => SupplierTopic::TppConsultations,

@@ -20,6 +20,7 @@ use gpad_live::domain::topic::SupplierTopic;
 use gpad_live::engine::fold::Change;
 use gpad_live::engine::ledger::Counts;
 use gpad_live::engine::rollup::Rollup;
+use gpad_live::engine::state::block::{Block, Cursor};
 use gpad_live::pipeline::{Key, Payload, Pipeline, Plan, Record};
 use gpad_live::stages::letter::DeadLetter;
 use gpad_live::stages::refer::Refer;
@@ -331,6 +332,88 @@ impl Core {
             };
             self.rows.insert(key, row);
         }
+    }
+}
+
+/// State written down, transaction by transaction, and swept: what a changelog holds.
+#[derive(Default)]
+pub struct Kept {
+    first: Swept,
+    second: Swept,
+}
+
+#[derive(Default)]
+struct Swept {
+    blocks: Vec<Vec<u8>>,
+    cursor: Cursor,
+    /// Blocks from the first of the round on.
+    of_round: usize,
+}
+
+impl Swept {
+    fn push(&mut self, block: &Block, is_round_complete: bool) {
+        self.blocks.push(block.bytes().to_vec());
+        self.of_round += 1;
+        if is_round_complete {
+            self.blocks.drain(..self.blocks.len() - self.of_round);
+            (self.cursor, self.of_round) = (Cursor::default(), 0);
+        }
+    }
+}
+
+impl Core {
+    /// Writes down what the last settlement has changed, and `entries` of the whole.
+    pub fn keep(&mut self, kept: &mut Kept, plan: &Plan, entries: usize) {
+        let mut block = Block::default();
+        self.pipeline.write_changes(&mut block);
+        let first = &mut kept.first;
+        let is_complete = self
+            .pipeline
+            .write_part(&mut first.cursor, entries, &mut block);
+        first.push(&block, is_complete);
+        block.begin(plan.aggregates.fingerprint());
+        self.rollup.write_changes(&mut block);
+        let second = &mut kept.second;
+        let is_complete = self
+            .rollup
+            .write_part(&mut second.cursor, entries, &mut block);
+        second.push(&block, is_complete);
+    }
+
+    /// Forgets the state and reads it back; what was handed over so far stays.
+    pub fn restart(
+        &mut self,
+        kept: &Kept,
+        plan: &Arc<Plan>,
+        reference: Arc<Reference>,
+        now: Timestamp,
+    ) {
+        self.pipeline = Pipeline::new(plan.clone(), reference);
+        self.rollup = Rollup::new(plan.aggregates.clone());
+        let none = |_, _: &[u8]| None;
+        for block in &kept.first.blocks {
+            self.pipeline
+                .read_block(block, none)
+                .expect("what was written can be read");
+        }
+        let pending = self
+            .pipeline
+            .restored(now)
+            .expect("every practice is known");
+        for (topic, disposition, records) in pending.entries() {
+            assert_eq!(
+                self.counts.of(topic, disposition),
+                records,
+                "{topic} {disposition:?}"
+            );
+        }
+        for block in &kept.second.blocks {
+            self.rollup
+                .read_block(block, none)
+                .expect("what was written can be read");
+        }
+        self.rollup.restored();
+        self.pipeline.keep_changes();
     }
 }
 

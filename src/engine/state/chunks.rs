@@ -37,6 +37,14 @@ impl<T> Chunks<T> {
         number
     }
 
+    /// Puts an entry in the place of its number; places before it that have none yet hold `vacant`.
+    pub fn set(&mut self, number: u32, entry: T, vacant: impl Fn() -> T) {
+        while self.length <= number as usize {
+            self.push(vacant());
+        }
+        *self.get_mut(number) = entry;
+    }
+
     #[inline]
     #[must_use]
     pub fn get(&self, number: u32) -> &T {

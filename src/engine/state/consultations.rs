@@ -4,11 +4,12 @@ use std::cmp::Ordering;
 
 use crate::domain::disposition::Disposition;
 use crate::domain::draft::ConsultationDraft;
-use crate::domain::identity::Identity;
+use crate::domain::identity::{IdSpace, Identity, NativeId};
 use crate::domain::time::{Local, Timestamp};
 use crate::domain::topic::Supplier;
 use crate::domain::vocabulary::SdsRoleGroup;
 
+use super::block::{Fields, Kept};
 use super::chunks::Chunks;
 use super::index::Index;
 use super::native::{self, Id, Kind, Packed};
@@ -74,6 +75,10 @@ const SUPPLIER: u32 = 2;
 const ROLE: u32 = 4;
 const KIND: u32 = 7;
 const WAITS: u32 = 10;
+/// It has changed since changes were last taken.
+const CHANGED: u32 = 1 << 12;
+/// Nothing is here.
+const VACANT: u32 = 1 << 13;
 const TWO: u32 = 0b11;
 const THREE: u32 = 0b111;
 
@@ -124,7 +129,7 @@ impl Consultation {
 
     /// Holds a version in place of the one before; its link stays for the caller to set.
     pub fn hold(&mut self, held: &Held) {
-        self.marks = self.marks & (THREE << KIND | TWO << WAITS)
+        self.marks = self.marks & (THREE << KIND | TWO << WAITS | CHANGED)
             | u32::from(held.is_complete)
             | u32::from(held.is_withdrawn) << 1
             | (held.supplier as u32) << SUPPLIER
@@ -212,6 +217,12 @@ impl Consultation {
         self.marks = self.marks & !(TWO << WAITS) | (bits as u32) << WAITS;
     }
 
+    /// How its newest version will end, if it waits.
+    #[must_use]
+    pub const fn waits_for(&self) -> Option<Disposition> {
+        ENDS[(self.marks >> WAITS & TWO) as usize]
+    }
+
     /// Ends its waiting, if it waited.
     pub const fn end_waiting(&mut self) -> Option<Disposition> {
         let ended = ENDS[(self.marks >> WAITS & TWO) as usize];
@@ -228,13 +239,128 @@ impl Consultation {
     }
 }
 
+impl Consultation {
+    fn write(&self, into: &mut Vec<u8>) {
+        let mut put = |bytes: &[u8]| into.extend_from_slice(bytes);
+        put(&self.id);
+        put(&(self.marks & !CHANGED).to_le_bytes());
+        put(&self.version.low().to_le_bytes());
+        put(&self.version_high.to_le_bytes());
+        put(&self.start.low().to_le_bytes());
+        put(&self.start_high.to_le_bytes());
+        put(&self.content.to_le_bytes());
+        put(&self.link.bits().to_le_bytes());
+        put(&self.next.bits().to_le_bytes());
+        put(&self.minutes.bits().to_le_bytes());
+        put(&self.practice.to_le_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        let read = Self {
+            id: fields.sixteen()?,
+            marks: fields.u32()? & !CHANGED,
+            version: Millis::from_low(fields.u32()?),
+            version_high: fields.i16()?,
+            start: Millis::from_low(fields.u32()?),
+            start_high: fields.i16()?,
+            content: fields.u32()?,
+            link: Maybe::from_bits(fields.u32()?),
+            next: Maybe::from_bits(fields.u32()?),
+            minutes: Minutes::from_bits(fields.u16()?),
+            practice: fields.u16()?,
+        };
+        let is_known = (read.marks >> KIND & THREE) < Kind::ALL.len() as u32;
+        fields.end().filter(|()| is_known).map(|()| read)
+    }
+
+    const fn is_vacant(&self) -> bool {
+        self.marks & VACANT != 0
+    }
+
+    fn vacant() -> Self {
+        Self {
+            id: [0; 16],
+            marks: VACANT,
+            version: Millis::default(),
+            start: Millis::default(),
+            content: 0,
+            link: Maybe::NONE,
+            next: Maybe::NONE,
+            version_high: 0,
+            start_high: 0,
+            minutes: Minutes::from_bits(0),
+            practice: 0,
+        }
+    }
+}
+
 /// All consultations of a task.
 #[derive(Debug, Default)]
 pub struct Consultations {
     index: Index,
     entries: Chunks<Consultation>,
     /// Ids that do not fit their entries.
-    texts: Vec<u8>,
+    texts: Texts,
+    /// Whether changes are noted.
+    keeps: bool,
+    /// Numbers of entries that have changed since they were last taken.
+    changed: Vec<u32>,
+}
+
+/// Long ids, one behind the other; written down in pieces.
+#[derive(Debug, Default)]
+pub struct Texts(Vec<u8>);
+
+impl Texts {
+    const PIECE: usize = 4_096;
+
+    /// The piece that holds what is appended next.
+    #[must_use]
+    pub const fn piece(&self) -> u32 {
+        (self.0.len() / Self::PIECE) as u32
+    }
+}
+
+impl Kept for Texts {
+    fn len(&self) -> u32 {
+        self.0.len().div_ceil(Self::PIECE) as u32
+    }
+
+    fn write(&self, number: u32, into: &mut Vec<u8>) {
+        let start = number as usize * Self::PIECE;
+        let end = self.0.len().min(start + Self::PIECE);
+        into.extend_from_slice(&self.0[start..end]);
+    }
+
+    fn read(&mut self, number: u32, bytes: &[u8]) -> Option<()> {
+        let start = number as usize * Self::PIECE;
+        let end = start + bytes.len();
+        if bytes.len() > Self::PIECE {
+            return None;
+        }
+        if self.0.len() < end {
+            self.0.resize(end, 0);
+        }
+        self.0[start..end].copy_from_slice(bytes);
+        Some(())
+    }
+}
+
+impl Kept for Consultations {
+    fn len(&self) -> u32 {
+        self.entries.len() as u32
+    }
+
+    fn write(&self, number: u32, into: &mut Vec<u8>) {
+        self.entries.get(number).write(into);
+    }
+
+    fn read(&mut self, number: u32, bytes: &[u8]) -> Option<()> {
+        let entry = Consultation::read(bytes)?;
+        self.entries.set(number, entry, Consultation::vacant);
+        Some(())
+    }
 }
 
 #[inline]
@@ -261,7 +387,7 @@ impl Consultations {
                 Id::Packed(kind, id) => entry.kind() == kind && entry.id == id,
                 Id::Long(text) => {
                     entry.kind() == Kind::Long
-                        && native::unpack(Kind::Long, &entry.id, &self.texts).text()
+                        && native::unpack(Kind::Long, &entry.id, &self.texts.0).text()
                             == text.as_bytes()
                 }
             }
@@ -276,15 +402,59 @@ impl Consultations {
         let (kind, packed) = match id {
             Id::Packed(kind, packed) => (kind, packed),
             Id::Long(text) => {
-                let at = self.texts.len() as u64;
-                self.texts.extend_from_slice(text.as_bytes());
+                let at = self.texts.0.len() as u64;
+                self.texts.0.extend_from_slice(text.as_bytes());
                 let length = u32::try_from(text.len()).expect("a record is below 1 MiB");
                 (Kind::Long, native::pack_long(at, length))
             }
         };
         let number = self.entries.push(Consultation::new(kind, packed, held));
         self.index.insert(hash(identity), number);
+        self.get_mut(ConsultationIndex(number));
         ConsultationIndex(number)
+    }
+
+    /// From here on what changes is noted.
+    pub const fn keep_changes(&mut self) {
+        self.keeps = true;
+    }
+
+    /// The numbers of the entries that have changed since this was last asked.
+    pub fn take_changed(&mut self) -> Vec<u32> {
+        let changed = std::mem::take(&mut self.changed);
+        for number in &changed {
+            self.entries.get_mut(*number).marks &= !CHANGED;
+        }
+        changed
+    }
+
+    #[must_use]
+    pub const fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
+    pub const fn texts_mut(&mut self) -> &mut Texts {
+        &mut self.texts
+    }
+
+    /// Makes what is read back ready to be looked up; `code` is that of a practice.
+    pub fn restored<'a>(&mut self, code: impl Fn(PracticeNumber) -> &'a str) {
+        self.index = Index::default();
+        for number in 0..self.entries.len() as u32 {
+            let entry = self.entries.get(number);
+            if entry.is_vacant() {
+                continue;
+            }
+            let id = self.id(entry);
+            let text = std::str::from_utf8(id.text()).unwrap_or_default();
+            let native = match id {
+                native::Unpacked::Number(number) => NativeId::Number(number),
+                native::Unpacked::Guid(_) | native::Unpacked::Text(_) => NativeId::Text(text),
+            };
+            let (supplier, practice) = (entry.supplier(), code(entry.practice()));
+            let identity = Identity::new(supplier, IdSpace::Consultation, practice, native);
+            self.index.insert(hash(identity), number);
+        }
     }
 
     /// Brings near what a look-up will read first; the answer means nothing.
@@ -302,7 +472,12 @@ impl Consultations {
 
     #[inline]
     pub fn get_mut(&mut self, index: ConsultationIndex) -> &mut Consultation {
-        self.entries.get_mut(index.0)
+        let entry = self.entries.get_mut(index.0);
+        if self.keeps && entry.marks & CHANGED == 0 {
+            entry.marks |= CHANGED;
+            self.changed.push(index.0);
+        }
+        entry
     }
 
     /// Puts a consultation at the head of a slot's list; answers the new head.
@@ -361,7 +536,7 @@ impl Consultations {
     }
 
     fn id<'a>(&'a self, entry: &'a Consultation) -> native::Unpacked<'a> {
-        native::unpack(entry.kind(), &entry.id, &self.texts)
+        native::unpack(entry.kind(), &entry.id, &self.texts.0)
     }
 
     /// Every index there is.
@@ -382,6 +557,9 @@ impl Consultations {
     /// Bytes on the heap.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.entries.bytes() + self.index.bytes() + self.texts.capacity()
+        self.entries.bytes()
+            + self.index.bytes()
+            + self.texts.0.capacity()
+            + self.changed.capacity() * size_of::<u32>()
     }
 }

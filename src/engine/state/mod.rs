@@ -3,6 +3,7 @@
 //! Entries lie in chunks that are never moved and are named by a 32-bit number; an index of hashes leads to
 //! them. Growth copies small parts only, so no record waits for the whole, and no table stands half empty.
 
+pub mod block;
 mod chunks;
 pub mod consultations;
 mod index;

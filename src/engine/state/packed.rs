@@ -23,6 +23,16 @@ impl Millis {
         (Self { low: held as u32 }, (held >> 32) as i16)
     }
 
+    #[must_use]
+    pub const fn from_low(low: u32) -> Self {
+        Self { low }
+    }
+
+    #[must_use]
+    pub const fn low(self) -> u32 {
+        self.low
+    }
+
     #[inline]
     #[must_use]
     pub const fn join(self, high: i16) -> i64 {
@@ -36,6 +46,16 @@ pub struct Maybe(u32);
 
 impl Maybe {
     pub const NONE: Self = Self(u32::MAX);
+
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
 
     #[inline]
     #[must_use]
@@ -62,6 +82,16 @@ impl Maybe {
 pub struct Minutes(u16);
 
 impl Minutes {
+    #[must_use]
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
+    #[must_use]
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
     #[must_use]
     pub fn new(minutes: Option<i64>) -> Self {
         Self(minutes.map_or(u16::MAX, clamp_minutes))

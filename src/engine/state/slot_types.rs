@@ -12,13 +12,16 @@ use crate::domain::draft::CategoryTexts;
 use crate::domain::reference::{PracticeIndex, Reference, SlotTypeMapping};
 use crate::domain::time::Day;
 
+use super::block::{Fields, Kept};
+use super::practices::{PracticeNumber, Practices};
+
 /// A slot type of one practice, interned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlotTypeIndex(pub u32);
 
 #[derive(Debug)]
 struct SlotType {
-    practice: PracticeIndex,
+    practice: PracticeNumber,
     /// Fingerprint of its text, which is not kept: free text never leaves the service (domain.md §4.8), and
     /// what is not there cannot. Among the thousands of one practice the chance that two share one is below
     /// one in a million million.
@@ -43,7 +46,7 @@ pub struct SlotTypes {
 }
 
 #[inline]
-fn hash(practice: PracticeIndex, text: u64) -> u64 {
+fn hash(practice: PracticeNumber, text: u64) -> u64 {
     text ^ u64::from(practice.0).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
@@ -52,7 +55,8 @@ impl SlotTypes {
     pub fn intern(
         &mut self,
         reference: &Reference,
-        practice: PracticeIndex,
+        practices: &Practices,
+        practice: PracticeNumber,
         text: &str,
     ) -> SlotTypeIndex {
         let print = xxh3_64(text.as_bytes());
@@ -81,14 +85,19 @@ impl SlotTypes {
             practice,
             text: print,
             meanings: reference
-                .mappings(practice, text)
+                .mappings(practices.index(practice), text)
                 .map_or_else(Box::default, |mappings| meanings(mappings)),
         });
         SlotTypeIndex(index)
     }
 
     /// Moves on to newer reference data of some practices.
-    pub fn follow(&mut self, reference: &Reference, changed: &BTreeSet<PracticeIndex>) {
+    pub fn follow(
+        &mut self,
+        reference: &Reference,
+        practices: &Practices,
+        changed: &BTreeSet<PracticeIndex>,
+    ) {
         let known: FxHashMap<_, _> = changed
             .iter()
             .flat_map(|practice| {
@@ -97,12 +106,30 @@ impl SlotTypes {
             })
             .collect();
         for slot_type in &mut self.types {
-            if changed.contains(&slot_type.practice) {
-                let mappings = known.get(&(slot_type.practice, slot_type.text));
+            let practice = practices.index(slot_type.practice);
+            if changed.contains(&practice) {
+                let mappings = known.get(&(practice, slot_type.text));
                 slot_type.meanings =
                     mappings.map_or_else(Box::default, |mappings| meanings(mappings));
             }
         }
+    }
+
+    /// Makes what is read back ready to be looked up.
+    pub fn restored(&mut self, reference: &Reference, practices: &Practices) {
+        self.index.clear();
+        let types = &self.types;
+        let hash_of = |number: u32| {
+            let found = &types[number as usize];
+            hash(found.practice, found.text)
+        };
+        for number in 0..types.len() as u32 {
+            self.index
+                .insert_unique(hash_of(number), number, |found| hash_of(*found));
+        }
+        let all = types.iter().map(|found| practices.index(found.practice));
+        let all = all.collect();
+        self.follow(reference, practices, &all);
     }
 
     /// What the mapping in force on a day says: among those that hold it the one with the greatest
@@ -115,6 +142,34 @@ impl SlotTypes {
             .rev()
             .find(|meaning| meaning.from <= day && meaning.to.is_none_or(|end| day < end))
             .map_or(Category::UNMAPPED, |meaning| meaning.category)
+    }
+}
+
+impl Kept for SlotTypes {
+    fn len(&self) -> u32 {
+        self.types.len() as u32
+    }
+
+    fn write(&self, number: u32, into: &mut Vec<u8>) {
+        let slot_type = &self.types[number as usize];
+        into.extend_from_slice(&slot_type.practice.0.to_le_bytes());
+        into.extend_from_slice(&slot_type.text.to_le_bytes());
+    }
+
+    fn read(&mut self, number: u32, bytes: &[u8]) -> Option<()> {
+        let mut fields = Fields(bytes);
+        let (practice, text) = (PracticeNumber(fields.u16()?), fields.u64()?);
+        let slot_type = |practice, text| SlotType {
+            practice,
+            text,
+            meanings: Box::default(),
+        };
+        let number = number as usize;
+        while self.types.len() <= number {
+            self.types.push(slot_type(practice, 0));
+        }
+        self.types[number] = slot_type(practice, text);
+        fields.end()
     }
 }
 

@@ -7,6 +7,7 @@ use crate::domain::time::{Day, Local, Timestamp};
 use crate::domain::topic::Supplier;
 use crate::domain::vocabulary::{Mode, NationalCategory, SdsRoleGroup, ServiceSetting};
 
+use super::block::{Fields, Kept};
 use super::chunks::Chunks;
 use super::consultations::ConsultationIndex;
 use super::index::Index;
@@ -118,6 +119,8 @@ pub enum Mark {
     Touched = 1 << 3,
     /// It stands among the upcoming under the start it has.
     Upcoming = 1 << 4,
+    /// Nothing is here.
+    Vacant = 1 << 21,
 }
 
 const VISIT: u32 = 1 << 5;
@@ -132,6 +135,9 @@ const THREE: u32 = 0b111;
 /// Marks that belong to the slot, whatever version it holds.
 const OF_SLOT: u32 =
     Mark::WasBooked as u32 | Mark::FoldedPast as u32 | Mark::Touched as u32 | Mark::Upcoming as u32;
+
+/// Marks that mean something in the memory of one process only.
+const PASSING: u32 = Mark::Touched as u32 | Mark::Upcoming as u32;
 
 /// The category's bits: the record's own, or a slot type.
 const OWN: u32 = 1 << 31;
@@ -164,6 +170,13 @@ const _: () = assert!(
 );
 
 impl Slot {
+    fn vacant() -> Self {
+        Self {
+            marks: Mark::Vacant as u32,
+            ..Self::waiting([0; 3])
+        }
+    }
+
     fn waiting(identity: [u32; 3]) -> Self {
         Self {
             identity,
@@ -295,6 +308,70 @@ impl Slot {
     }
 }
 
+impl Slot {
+    fn write(&self, into: &mut Vec<u8>) {
+        let mut put = |bytes: &[u8]| into.extend_from_slice(bytes);
+        for word in self.identity {
+            put(&word.to_le_bytes());
+        }
+        put(&(self.marks & !PASSING).to_le_bytes());
+        put(&self.version.low().to_le_bytes());
+        put(&self.version_high.to_le_bytes());
+        put(&self.start.low().to_le_bytes());
+        put(&self.start_high.to_le_bytes());
+        put(&self.content.to_le_bytes());
+        put(&self.read.to_le_bytes());
+        put(&self.category.to_le_bytes());
+        put(&self.first_consultation.bits().to_le_bytes());
+        put(&self.wait_days.to_le_bytes());
+        put(&self.planned_minutes.to_le_bytes());
+        put(&self.actual_minutes.bits().to_le_bytes());
+        put(&self.practice.to_le_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        let slot = Self {
+            identity: [fields.u32()?, fields.u32()?, fields.u32()?],
+            marks: fields.u32()? & !PASSING,
+            version: Millis::from_low(fields.u32()?),
+            version_high: fields.i16()?,
+            start: Millis::from_low(fields.u32()?),
+            start_high: fields.i16()?,
+            content: fields.u32()?,
+            read: fields.u32()?,
+            category: fields.u32()?,
+            first_consultation: Maybe::from_bits(fields.u32()?),
+            wait_days: fields.i16()?,
+            planned_minutes: fields.u16()?,
+            actual_minutes: Minutes::from_bits(fields.u16()?),
+            practice: fields.u16()?,
+        };
+        fields.end().map(|()| slot)
+    }
+
+    const fn identity(&self) -> Identity {
+        let [low, middle, high] = self.identity;
+        Identity(low as u128 | (middle as u128) << 32 | (high as u128) << 64)
+    }
+}
+
+impl Kept for Slots {
+    fn len(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    fn write(&self, number: u32, into: &mut Vec<u8>) {
+        self.slots.get(number).write(into);
+    }
+
+    fn read(&mut self, number: u32, bytes: &[u8]) -> Option<()> {
+        let slot = Slot::read(bytes)?;
+        self.slots.set(number, slot, Slot::vacant);
+        Some(())
+    }
+}
+
 fn pack_category(category: CategorySource) -> u32 {
     match category {
         CategorySource::Own(own) => {
@@ -380,6 +457,17 @@ impl Slots {
     #[inline]
     pub fn get_mut(&mut self, index: SlotIndex) -> &mut Slot {
         self.slots.get_mut(index.0)
+    }
+
+    /// Makes what is read back ready to be looked up.
+    pub fn restored(&mut self) {
+        self.index = Index::default();
+        for number in 0..self.slots.len() as u32 {
+            let slot = self.slots.get(number);
+            if !slot.is(Mark::Vacant) {
+                self.index.insert(hash(slot.identity()), number);
+            }
+        }
     }
 
     /// Every index there is.

@@ -1,0 +1,302 @@
+//! What of a task and of the second stage is written down, and how it comes back.
+//
+//   table   0 as-of times   1 the caller's   2 practices   3 slot types   4 long ids   5 slots   6 consultations
+//           7 places   8… rows, aggregate by aggregate (second stage: and level by level)
+
+use crate::domain::disposition::Disposition;
+use crate::domain::time::{Local, Timestamp};
+use crate::domain::topic::{Supplier, SupplierTopic};
+
+use super::ledger::Counts;
+use super::plan::AggregatePlan;
+use super::rollup::Rollup;
+use super::rows::Rows;
+use super::state::block::{self, Block, Cursor, Damage, Fields, Kept};
+use super::state::slots::Mark;
+use super::task::{Task, consultations_of};
+
+const TIMES: u8 = 0;
+/// The table that a stage may put entries of its own into; it is handed back by [`Task::read_block`].
+pub const CALLERS: u8 = 1;
+const PRACTICES: u8 = 2;
+const SLOT_TYPES: u8 = 3;
+const TEXTS: u8 = 4;
+const SLOTS: u8 = 5;
+const CONSULTATIONS: u8 = 6;
+const PLACES: u8 = 7;
+const ROWS: u8 = 8;
+
+/// How many entries of the tables that only grow have been written down.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Written {
+    practices: u32,
+    slot_types: u32,
+    texts: u32,
+    places: u32,
+}
+
+impl AggregatePlan {
+    /// What state written under this plan can be read back under: names, windows, keys and measures.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut text = String::new();
+        for aggregate in &self.aggregates {
+            let dimensions: Vec<_> = aggregate.dimensions().collect();
+            text += &format!(
+                "{} {:?} {:?} {dimensions:?} {} {:?} {}\n",
+                aggregate.name,
+                aggregate.window,
+                aggregate.measures,
+                aggregate.has_practice(),
+                aggregate.above_practice(),
+                aggregate.has_supplier(),
+            );
+        }
+        xxhash_rust::xxh3::xxh3_64(text.as_bytes())
+    }
+}
+
+fn put_new(table: u8, kept: &dyn Kept, written: &mut u32, block: &mut Block) {
+    while *written < kept.len() {
+        block.put(table, *written, |into| kept.write(*written, into));
+        *written += 1;
+    }
+}
+
+fn put_rows<'a>(rows: impl Iterator<Item = &'a mut Rows>, block: &mut Block) {
+    for (table, rows) in (ROWS..).zip(rows) {
+        for number in rows.take_changed() {
+            block.put(table, number, |into| rows.kept().write(number, into));
+        }
+    }
+}
+
+fn rows_at<'a>(table: u8, mut rows: impl Iterator<Item = &'a Rows>) -> Option<&'a dyn Kept> {
+    let rows = rows.nth(usize::from(table.checked_sub(ROWS)?))?;
+    Some(rows.kept())
+}
+
+fn read_row<'a>(
+    mut rows: impl Iterator<Item = &'a mut Rows>,
+    (table, number): (u8, u32),
+    bytes: &[u8],
+) -> Result<(), Damage> {
+    table
+        .checked_sub(ROWS)
+        .and_then(|at| rows.nth(usize::from(at)))
+        .ok_or(Damage::Table(table))?
+        .kept_mut()
+        .read(number, bytes)
+        .ok_or(Damage::Entry(table))
+}
+
+impl Task {
+    /// From here on changes are noted, to be written down by [`Self::write_changes`].
+    pub fn keep_changes(&mut self) {
+        self.keeps = true;
+        self.consultations.keep_changes();
+    }
+
+    /// Appends every entry that the last settlement has changed. Called after each settlement, once.
+    pub fn write_changes(&mut self, block: &mut Block) {
+        block.put(TIMES, 0, |into| self.write_times(into));
+        let written = &mut self.written;
+        put_new(PRACTICES, &self.practices, &mut written.practices, block);
+        put_new(SLOT_TYPES, &self.slot_types, &mut written.slot_types, block);
+        let texts = self.consultations.texts();
+        put_new(TEXTS, texts, &mut written.texts, block);
+        // The last piece may still grow.
+        written.texts = written.texts.min(texts.piece());
+        put_new(PLACES, self.fold.places(), &mut written.places, block);
+        for index in self.changed_slots.drain(..) {
+            block.put(SLOTS, index.0, |into| self.slots.write(index.0, into));
+        }
+        for number in self.consultations.take_changed() {
+            block.put(CONSULTATIONS, number, |into| {
+                self.consultations.write(number, into);
+            });
+        }
+        put_rows(self.fold.practice_rows_mut(), block);
+    }
+
+    /// Appends a part of the whole; `true` when all parts were written.
+    pub fn write_part(&self, cursor: &mut Cursor, entries: usize, block: &mut Block) -> bool {
+        cursor.walk(PRACTICES, |table| self.table(table), entries, block)
+    }
+
+    /// Entries of all tables.
+    #[must_use]
+    pub fn kept_entries(&self) -> u64 {
+        (PRACTICES..)
+            .map_while(|table| self.table(table))
+            .map(|kept| u64::from(kept.len()))
+            .sum()
+    }
+
+    fn table(&self, table: u8) -> Option<&dyn Kept> {
+        Some(match table {
+            PRACTICES => &self.practices,
+            SLOT_TYPES => &self.slot_types,
+            TEXTS => self.consultations.texts(),
+            SLOTS => &self.slots,
+            CONSULTATIONS => &self.consultations,
+            PLACES => self.fold.places(),
+            table => return rows_at(table, self.fold.practice_rows()),
+        })
+    }
+
+    /// Takes in a block; entries of the caller's table go to `callers`. Answers the number of entries.
+    ///
+    /// # Errors
+    /// When it is damaged; the task is then good for nothing.
+    pub fn read_block<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        mut callers: impl FnMut(u32, &'a [u8]) -> Option<()>,
+    ) -> Result<usize, Damage> {
+        let plan = self.fold.plan().fingerprint();
+        block::read(bytes, plan, |table, number, entry| {
+            let kept: &mut dyn Kept = match table {
+                TIMES => return self.read_times(entry).ok_or(Damage::Entry(table)),
+                CALLERS => return callers(number, entry).ok_or(Damage::Entry(table)),
+                PRACTICES => &mut self.practices,
+                SLOT_TYPES => &mut self.slot_types,
+                TEXTS => self.consultations.texts_mut(),
+                SLOTS => &mut self.slots,
+                CONSULTATIONS => &mut self.consultations,
+                PLACES => self.fold.places_mut(),
+                table => {
+                    return read_row(self.fold.practice_rows_mut(), (table, number), entry);
+                }
+            };
+            kept.read(number, entry).ok_or(Damage::Entry(table))
+        })
+    }
+
+    /// Makes what was read back ready to go on; answers what is pending, as counts.
+    ///
+    /// # Errors
+    /// When the reference data does not know a practice.
+    pub fn restored(&mut self) -> Result<Counts, Damage> {
+        self.practices.restored(&self.reference)?;
+        self.slot_types.restored(&self.reference, &self.practices);
+        self.slots.restored();
+        let practices = &self.practices;
+        self.consultations.restored(|number| practices.code(number));
+        self.fold.places_mut().restored();
+        for rows in self.fold.practice_rows_mut() {
+            rows.kept_mut().restored();
+        }
+        self.written = Written {
+            practices: Kept::len(&self.practices),
+            slot_types: self.slot_types.len(),
+            texts: self.consultations.texts().piece(),
+            places: self.fold.places().len(),
+        };
+        self.upcoming.clear();
+        for index in self.slots.indexes() {
+            let slot = self.slots.get_mut(index);
+            if slot.is(Mark::FoldedPast) || slot.is(Mark::Vacant) {
+                continue;
+            }
+            if let Some(start) = slot.start().map(Local::to_utc) {
+                slot.set(Mark::Upcoming, true);
+                self.upcoming.entry(start).or_default().push(index);
+            }
+        }
+        let mut counts = Counts::default();
+        for index in self.consultations.indexes() {
+            let consultation = self.consultations.get(index);
+            if consultation.waits_for().is_some() {
+                let topic: SupplierTopic = consultations_of(consultation.supplier());
+                counts.count(topic, Disposition::Pending);
+            }
+        }
+        Ok(counts)
+    }
+
+    fn write_times(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(&self.now.0.to_le_bytes());
+        for supplier in Supplier::ALL {
+            let newest = self.watermarks().of(supplier);
+            let newest = newest.map_or(i64::MIN, |newest| newest.0);
+            into.extend_from_slice(&newest.to_le_bytes());
+        }
+    }
+
+    fn read_times(&mut self, bytes: &[u8]) -> Option<()> {
+        let mut fields = Fields(bytes);
+        self.now = Timestamp(fields.i64()?);
+        for supplier in Supplier::ALL {
+            let newest = fields.i64()?;
+            if newest > i64::MIN {
+                self.watermarks.see(supplier, Timestamp(newest));
+            }
+        }
+        fields.end()
+    }
+}
+
+impl Rollup {
+    /// Appends every row that the last settlement has changed. Called after each settlement, once.
+    pub fn write_changes(&mut self, block: &mut Block) {
+        let as_of = self.as_of.0;
+        block.put(TIMES, 0, |into| {
+            into.extend_from_slice(&as_of.to_le_bytes())
+        });
+        put_new(PLACES, &self.places, &mut self.places_written, block);
+        put_rows(self.all_rows_mut(), block);
+    }
+
+    /// Appends a part of the whole; `true` when all parts were written.
+    pub fn write_part(&self, cursor: &mut Cursor, entries: usize, block: &mut Block) -> bool {
+        cursor.walk(PLACES, |table| self.table(table), entries, block)
+    }
+
+    /// Entries of all tables.
+    #[must_use]
+    pub fn kept_entries(&self) -> u64 {
+        (PLACES..)
+            .map_while(|table| self.table(table))
+            .map(|kept| u64::from(kept.len()))
+            .sum()
+    }
+
+    fn table(&self, table: u8) -> Option<&dyn Kept> {
+        match table {
+            PLACES => Some(&self.places),
+            table => rows_at(table, self.all_rows()),
+        }
+    }
+
+    /// As [`Task::read_block`].
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn read_block<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        mut callers: impl FnMut(u32, &'a [u8]) -> Option<()>,
+    ) -> Result<usize, Damage> {
+        let plan = self.plan().fingerprint();
+        block::read(bytes, plan, |table, number, entry| match table {
+            TIMES => {
+                let as_of = Fields(entry).i64().ok_or(Damage::Entry(table))?;
+                self.as_of = Timestamp(as_of);
+                Ok(())
+            }
+            CALLERS => callers(number, entry).ok_or(Damage::Entry(table)),
+            PLACES => self.places.read(number, entry).ok_or(Damage::Entry(table)),
+            table => read_row(self.all_rows_mut(), (table, number), entry),
+        })
+    }
+
+    /// Makes what was read back ready to go on.
+    pub fn restored(&mut self) {
+        self.places.restored();
+        self.places_written = self.places.len();
+        for rows in self.all_rows_mut() {
+            rows.kept_mut().restored();
+        }
+    }
+}
