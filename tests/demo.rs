@@ -213,6 +213,7 @@ fn it_shows_what_it_promises(demo: &Demo) {
         "gpad_dead_letters_total{",
         "gpad_undecided_records{",
         "gpad_undecided_seconds{",
+        "gpad_unready_reasons 0",
     ] {
         assert!(
             metrics.lines().any(|line| line.starts_with(metric)),

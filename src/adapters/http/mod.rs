@@ -228,6 +228,7 @@ async fn metrics(State(app): State<Served>, headers: HeaderMap) -> Response {
         .and_then(|accept| accept.to_str().ok());
     let format = Format::asked(accept);
     let kind = [(header::CONTENT_TYPE, format.content_type())];
+    app.metrics.unready((app.reasons)().len());
     (kind, app.metrics.encode(format)).into_response()
 }
 

@@ -60,6 +60,7 @@ impl Budget {
                 ("gpad_state_entries", 1),
                 ("gpad_undecided_records", topics + ReferenceTopic::ALL.len()),
                 ("gpad_undecided_seconds", topics + ReferenceTopic::ALL.len()),
+                ("gpad_unready_reasons", 1),
                 ("gpad_watermark_timestamp_seconds", Supplier::ALL.len()),
             ],
             most,

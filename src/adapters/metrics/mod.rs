@@ -60,6 +60,7 @@ pub struct Metrics {
     lag: IntGaugeVec,
     commit: Histogram,
     end_to_end: Histogram,
+    unready: IntGauge,
     entries: IntGauge,
     bytes: IntGauge,
     series: IntGauge,
@@ -157,6 +158,10 @@ impl Metrics {
                 "How long an input's last stable offset has stood still behind the high watermark, of the partition where it has longest.",
                 &["topic"],
             ),
+            unready: gauge(
+                "gpad_unready_reasons",
+                "Reasons why this instance is not ready, as /readyz tells them; 0 when it is.",
+            ),
             workers: Mutex::default(),
             budget,
             figures,
@@ -167,7 +172,7 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let collectors: [Box<dyn prometheus::core::Collector>; 14] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 15] = [
             Box::new(self.records.clone()),
             Box::new(self.pending.clone()),
             Box::new(self.watermark.clone()),
@@ -182,6 +187,7 @@ impl Metrics {
             Box::new(self.aggregate.clone()),
             Box::new(self.undecided.clone()),
             Box::new(self.undecided_for.clone()),
+            Box::new(self.unready.clone()),
         ];
         for collector in collectors {
             self.registry
@@ -212,6 +218,11 @@ impl Metrics {
         self.undecided.with_label_values(&[topic]).set(records);
         let seconds = self.undecided_for.with_label_values(&[topic]);
         seconds.set(stood.as_secs_f64());
+    }
+
+    /// How many reasons there are not to be ready.
+    pub fn unready(&self, reasons: usize) {
+        self.unready.set(i64::try_from(reasons).unwrap_or(i64::MAX));
     }
 
     #[must_use]
