@@ -1,8 +1,9 @@
-//! Death on demand at named points, for the proof that nothing is lost by it; absent from release builds.
+//! Death and sleep on demand at named points, for the proof that nothing is lost by them; absent from release builds.
 //!
 //! `GPADLIVE_CRASH_AT=<point>:<nth>` ends the process by SIGKILL when it passes the point for the nth time (from 1): the
 //! thread that is there goes no further. `<point>:<nth>:<delay>` lets it go on and kills `delay` microseconds later,
-//! which reaches into the middle of a call. See docs/decisions/0012.
+//! which reaches into the middle of a call. `GPADLIVE_STOP_AT` does the same with SIGSTOP, which makes a zombie of it.
+//! See docs/decisions/0012.
 
 /// Declares the points: one line each.
 macro_rules! points {
@@ -58,25 +59,41 @@ mod armed {
 
     use super::Point;
 
-    const VARIABLE: &str = "GPADLIVE_CRASH_AT";
-
+    /// Where, at which passage, how long after it.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    struct Armed {
+    struct Place {
         point: Point,
         nth: u32,
         delay: Option<Duration>,
     }
 
-    static ARMED: LazyLock<Option<Armed>> = LazyLock::new(|| {
-        let text = std::env::var(VARIABLE).ok()?;
-        let armed = parse(&text);
-        Some(armed.unwrap_or_else(|| {
-            panic!("{VARIABLE}={text}: expected point:nth or point:nth:microseconds")
-        }))
-    });
-    static PASSED: AtomicU32 = AtomicU32::new(0);
+    /// A signal that this process sends itself at a place.
+    struct Armed {
+        signal: &'static str,
+        place: Option<Place>,
+        passed: AtomicU32,
+    }
 
-    fn parse(text: &str) -> Option<Armed> {
+    static ARMED: LazyLock<[Armed; 2]> = LazyLock::new(|| {
+        [
+            ("GPADLIVE_CRASH_AT", "-KILL"),
+            ("GPADLIVE_STOP_AT", "-STOP"),
+        ]
+        .map(|(variable, signal)| {
+            let place = std::env::var(variable).ok().map(|text| {
+                parse(&text).unwrap_or_else(|| {
+                    panic!("{variable}={text}: expected point:nth or point:nth:microseconds")
+                })
+            });
+            Armed {
+                signal,
+                place,
+                passed: AtomicU32::new(0),
+            }
+        })
+    });
+
+    fn parse(text: &str) -> Option<Place> {
         let mut parts = text.split(':');
         let label = parts.next()?;
         let point = *Point::ALL.iter().find(|point| point.label() == label)?;
@@ -88,32 +105,38 @@ mod armed {
         parts
             .next()
             .is_none()
-            .then_some(Armed { point, nth, delay })
+            .then_some(Place { point, nth, delay })
     }
 
     pub fn pass(point: Point) {
-        let Some(armed) = ARMED.filter(|armed| armed.point == point) else {
-            return;
-        };
-        if PASSED.fetch_add(1, Ordering::Relaxed) + 1 != armed.nth {
-            return;
-        }
-        match armed.delay {
-            None => loop {
-                die();
-            },
-            Some(delay) => drop(std::thread::spawn(move || {
-                std::thread::sleep(delay);
-                die();
-            })),
+        for Armed {
+            signal,
+            place,
+            passed,
+        } in &*ARMED
+        {
+            let Some(place) = place.filter(|place| place.point == point) else {
+                continue;
+            };
+            if passed.fetch_add(1, Ordering::Relaxed) + 1 != place.nth {
+                continue;
+            }
+            match place.delay {
+                None => send(signal),
+                Some(delay) => drop(std::thread::spawn(move || {
+                    std::thread::sleep(delay);
+                    send(signal);
+                })),
+            }
         }
     }
 
-    /// SIGKILL: no destructor, no last flush, nothing said to anyone.
-    fn die() {
+    /// A real signal from outside: a killed process runs no destructor, flushes nothing and tells nobody. Returns when
+    /// it was sent: to the dead never, to the stopped when they are continued.
+    fn send(signal: &str) {
         let pid = std::process::id().to_string();
         if std::process::Command::new("kill")
-            .args(["-9", &pid])
+            .args([signal, &pid])
             .status()
             .is_err()
         {
@@ -131,7 +154,7 @@ mod armed {
                 let parsed = parse(&format!("{}:7", point.label())).unwrap();
                 assert_eq!(
                     parsed,
-                    Armed {
+                    Place {
                         point: *point,
                         nth: 7,
                         delay: None

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{JoinHandle, sleep};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gpad_live::adapters::log::{Append, Log, NewRecord};
 use gpad_live::adapters::schemas::Schemas;
@@ -225,8 +225,21 @@ impl Flow {
     /// Lets `more` records go, as many as there are.
     pub fn release(&self, more: usize) {
         let before = self.released.load(Ordering::Acquire);
-        self.released
-            .store((before + more).min(self.total), Ordering::Release);
+        let after = (before + more).min(self.total);
+        self.released.fetch_max(after, Ordering::AcqRel);
+    }
+
+    /// Lets records go at a steady rate until all have gone.
+    pub fn release_steadily(&self, per_second: usize) {
+        let (released, ends, total) = (self.released.clone(), self.ends.clone(), self.total);
+        let began = Instant::now();
+        std::thread::spawn(move || {
+            while !ends.load(Ordering::Acquire) && released.load(Ordering::Acquire) < total {
+                let due = began.elapsed().as_millis() as usize * per_second / 1_000;
+                released.fetch_max(due.min(total), Ordering::AcqRel);
+                sleep(Duration::from_millis(10));
+            }
+        });
     }
 
     pub fn release_all(&self) {

@@ -98,6 +98,15 @@ impl Instance {
         self.child.try_wait().unwrap()
     }
 
+    /// Whether it is asleep by SIGSTOP.
+    pub fn is_stopped(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // After the name in brackets, which may hold anything.
+        stat.rsplit(") ")
+            .next()
+            .is_some_and(|rest| rest.starts_with('T'))
+    }
+
     /// Sends a signal, by its name without SIG.
     pub fn signal(&self, name: &str) {
         let (option, pid) = (format!("-{name}"), self.child.id().to_string());

@@ -2,16 +2,20 @@
 #![allow(dead_code, reason = "every test binary uses its own part")]
 
 pub mod audit;
+pub mod cluster;
 pub mod expected;
 pub mod feed;
 pub mod input;
 pub mod instance;
 pub mod proof;
+pub mod proxy;
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -30,8 +34,12 @@ impl Service {
         let log = dir.join(format!("{name}.log"));
         let output = fs::File::create(&log).unwrap();
         let child = Command::new("bash")
-            // Standard input closes with us; what we started goes then.
-            .args(["-c", "\"$@\" & pid=$!; read -r _; kill -9 $pid", "service"])
+            // Standard input closes with us; what we started goes then. A word on it is the signal to end by.
+            .args([
+                "-c",
+                "\"$@\" & pid=$!; read -r word; kill -${word:-9} $pid; wait $pid",
+                "service",
+            ])
             .args(command)
             .stdin(Stdio::piped())
             .stdout(output.try_clone().unwrap())
@@ -43,6 +51,14 @@ impl Service {
 
     fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// SIGTERM, and waits for the end.
+    fn stop(mut self) {
+        if let Some(input) = &mut self.child.stdin {
+            input.write_all(b"TERM\n").unwrap();
+        }
+        let _ = self.child.wait();
     }
 }
 
@@ -77,6 +93,42 @@ pub fn free_ports<const N: usize>() -> [u16; N] {
     held.map(|listener| listener.local_addr().unwrap().port())
 }
 
+fn java(arguments: &[&str]) -> Vec<String> {
+    let libs = component("kafka").join("libs").join("*");
+    let mut all: Vec<String> = [
+        "-Xmx512m",
+        "-Xshare:auto",
+        "-XX:TieredStopAtLevel=1",
+        "-XX:+UseSerialGC",
+        "-cp",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    all.push(libs.display().to_string());
+    all.extend(arguments.iter().map(|&argument| argument.to_owned()));
+    all
+}
+
+/// Makes a broker's log directory.
+fn format(properties: &Path) {
+    let formatted = Command::new("java")
+        .args(java(&[
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            "Z3BhZC1saXZlLXRlc3RzIQ",
+            "-c",
+        ]))
+        .arg(properties)
+        .output()
+        .unwrap();
+    assert!(
+        formatted.status.success(),
+        "{}",
+        String::from_utf8_lossy(&formatted.stderr)
+    );
+}
+
 /// One Apache Kafka broker, its own controller.
 pub struct Kafka {
     service: Option<Service>,
@@ -91,22 +143,7 @@ impl Kafka {
         let [port, controller] = free_ports();
         let properties = dir.path().join("server.properties");
         fs::write(&properties, Self::properties(dir.path(), port, controller)).unwrap();
-        let formatted = Command::new("java")
-            .args(Self::java(&[
-                "kafka.tools.StorageTool",
-                "format",
-                "-t",
-                "Z3BhZC1saXZlLXRlc3RzIQ",
-                "-c",
-            ]))
-            .arg(&properties)
-            .output()
-            .unwrap();
-        assert!(
-            formatted.status.success(),
-            "{}",
-            String::from_utf8_lossy(&formatted.stderr)
-        );
+        format(&properties);
         let mut kafka = Self {
             service: None,
             properties,
@@ -131,22 +168,6 @@ impl Kafka {
         )
     }
 
-    fn java(arguments: &[&str]) -> Vec<String> {
-        let libs = component("kafka").join("libs").join("*");
-        let mut all: Vec<String> = [
-            "-Xmx512m",
-            "-Xshare:auto",
-            "-XX:TieredStopAtLevel=1",
-            "-XX:+UseSerialGC",
-            "-cp",
-        ]
-        .map(str::to_owned)
-        .to_vec();
-        all.push(libs.display().to_string());
-        all.extend(arguments.iter().map(|&argument| argument.to_owned()));
-        all
-    }
-
     /// Kills the broker where it stands.
     pub fn kill(&mut self) {
         self.service = None;
@@ -154,7 +175,7 @@ impl Kafka {
 
     /// Starts the broker (again), on the same port and log.
     pub fn resume(&mut self) {
-        let arguments = Self::java(&["kafka.Kafka"]);
+        let arguments = java(&["kafka.Kafka"]);
         let properties = self.properties.display().to_string();
         let mut command = vec!["java"];
         command.extend(arguments.iter().map(String::as_str));
@@ -236,6 +257,12 @@ impl Registry {
     }
 }
 
+/// Held by tests that need the machine for themselves: they measure time, or start a dozen processes.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Waits until `condition` holds; panics with `what` when it does not in time.
 pub fn wait_for(what: &str, within: Duration, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
@@ -255,7 +282,7 @@ pub struct WrongRegistry {
 }
 
 pub fn wrong_registry() -> WrongRegistry {
-    use std::io::{Read, Write};
+    use std::io::Read;
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
