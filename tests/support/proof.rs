@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use gpad_live::adapters::effects::aggregate_topic;
 use gpad_live::adapters::kafka::NewTopic;
 use gpad_live::adapters::log::Log;
+use gpad_live::adapters::registry::Registry;
 use gpad_live::adapters::schemas::Schemas;
-use gpad_live::config::aggregates;
+use gpad_live::config::{self, aggregates};
 use gpad_live::service::LEDGER;
 use gpad_live::wire::datum::Datum;
 use gpad_live::wire::output::AggregateKey;
@@ -48,9 +49,20 @@ pub struct Proof {
 impl Proof {
     /// Topics, expected figures, reference data, the auditor: everything but instances and the flow.
     pub fn prepare(brokers: &str, input: Input, partitions: i32, replication: i32) -> Self {
+        Self::prepare_with(brokers, input, partitions, replication, None)
+    }
+
+    /// The same with the schemas in a registry.
+    pub fn prepare_with(
+        brokers: &str,
+        input: Input,
+        partitions: i32,
+        replication: i32,
+        registry: Option<&str>,
+    ) -> Self {
         let began = Instant::now();
         let expected = Expected::of(&input);
-        let environment = vec![
+        let mut environment = vec![
             ("GPAD_KAFKA_BROKERS", brokers.to_owned()),
             ("GPAD_KAFKA_GROUP", "proof".to_owned()),
             ("GPAD_TOPICS_PARTITIONS", partitions.to_string()),
@@ -60,6 +72,13 @@ impl Proof {
             ("GPAD_CLOCK", format!("fixed {NOW}")),
             ("RUST_LOG", "info".to_owned()),
         ];
+        let mut settings = config::Settings::default().registry;
+        if let Some(url) = registry {
+            environment.push(("GPAD_REGISTRY_URL", url.to_owned()));
+            settings.url = Some(url.to_owned());
+            succeed(&environment, &["schemas", "register"]);
+        }
+        let schemas = Schemas::new(Registry::new(&settings));
         let log = open(brokers, "proof-feed");
         let one: Vec<NewTopic> = (aggregates::plan(None).unwrap().aggregates.iter())
             .map(|aggregate| NewTopic {
@@ -71,7 +90,7 @@ impl Proof {
         log.create_topics(&one, replication).unwrap();
         succeed(&environment, &["topics", "create"]);
         let input = Arc::new(input);
-        let flow = Flow::start(&log, &Schemas::new(None), input.clone());
+        let flow = Flow::start(&log, &schemas, input.clone());
         let auditor = Auditor::start(brokers);
         Self {
             brokers: brokers.to_owned(),
