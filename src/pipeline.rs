@@ -12,7 +12,7 @@ use crate::engine::fold::{Change, Delta};
 use crate::engine::keep::CALLERS;
 use crate::engine::ledger::Counts;
 use crate::engine::plan::AggregatePlan;
-use crate::engine::state::block::{Block, Cursor, Damage, Fields};
+use crate::engine::state::block::{Blocks, Cursor, Damage, Fields};
 use crate::engine::task::{Categorised, Task};
 use crate::stages::categorise::categorise;
 use crate::stages::gate::{self, ServicePeriod};
@@ -453,8 +453,7 @@ impl Pipeline {
     }
 
     /// Appends what the last settlement has changed. Called after each settlement, once.
-    pub fn write_changes(&mut self, block: &mut Block) {
-        block.begin(self.plan.aggregates.fingerprint());
+    pub fn write_changes(&mut self, block: &mut Blocks) {
         block.put(CALLERS, OWN, |into| {
             let newest_read = self.newest_read.map_or(i64::MIN, |newest| newest.0);
             let newest_admitted = self.newest_admitted.map_or(i32::MIN, |newest| newest.0);
@@ -464,8 +463,14 @@ impl Pipeline {
         self.task.write_changes(block);
     }
 
+    /// Entries that the state has.
+    #[must_use]
+    pub fn kept_entries(&self) -> u64 {
+        self.task.kept_entries()
+    }
+
     /// Appends a part of the whole state; `true` when all parts were written.
-    pub fn write_part(&self, cursor: &mut Cursor, entries: usize, block: &mut Block) -> bool {
+    pub fn write_part(&self, cursor: &mut Cursor, entries: usize, block: &mut Blocks) -> bool {
         self.task.write_part(cursor, entries, block)
     }
 

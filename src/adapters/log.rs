@@ -65,6 +65,12 @@ pub trait Log: Send + Sync {
     /// When the log cannot say within its bounded wait.
     fn committed(&self, partitions: &[(&str, i32)]) -> Result<Committed, LogError>;
 
+    /// Gives up the records of a partition before an offset; those from it on stay as they are.
+    ///
+    /// # Errors
+    /// When they could not be given up; nothing is lost by trying again later.
+    fn delete_before(&self, topic: &str, partition: i32, offset: i64) -> Result<(), LogError>;
+
     /// The output of that name, all earlier ones fenced.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use crate::adapters::log::Log;
 use crate::adapters::metrics::Metrics;
 use crate::domain::topic::{ReferenceTopic, SupplierTopic};
 use crate::engine::plan::AggregatePlan;
-use crate::service::{DEAD_LETTERS, DELTAS, Health, LEDGER, Observer, Stop, Unobserved};
+use crate::service::{CHANGELOG, DEAD_LETTERS, DELTAS, Health, LEDGER, Observer, Stop, Unobserved};
 
 /// Tasks of an embedded log: a small site's machine has few cores, and each task syncs the file.
 const PARTITIONS: i32 = 4;
@@ -48,6 +48,8 @@ pub fn with_topics<T>(plan: &AggregatePlan, make: impl FnOnce(&[Topic<'_>]) -> T
         )
         .chain(aggregates.iter().map(|name| topic(name, 1, true)))
         .chain([DEAD_LETTERS, LEDGER, DELTAS].map(|name| topic(name, 1, false)))
+        // One partition for each task, one for the second stage.
+        .chain([topic(CHANGELOG, PARTITIONS + 1, false)])
         .collect();
     make(&topics)
 }

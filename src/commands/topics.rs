@@ -108,7 +108,13 @@ fn wanted(settings: &Settings, plan: &AggregatePlan) -> Vec<NewTopic> {
         settings.topics.delta_partitions,
         &[delete.clone(), keep.clone()],
     ));
-    topics.push(topic(CHANGELOG, partitions, &[delete, keep]));
+    // One for each task, then one for each of the second stage. Small segments: deleting goes by them.
+    let segment = ("segment.bytes", "67108864".to_owned());
+    topics.push(topic(
+        CHANGELOG,
+        partitions + settings.topics.delta_partitions,
+        &[delete, keep, segment],
+    ));
     topics
 }
 

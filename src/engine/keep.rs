@@ -11,7 +11,7 @@ use super::ledger::Counts;
 use super::plan::AggregatePlan;
 use super::rollup::Rollup;
 use super::rows::Rows;
-use super::state::block::{self, Block, Cursor, Damage, Fields, Kept};
+use super::state::block::{self, Blocks, Cursor, Damage, Fields, Kept};
 use super::state::slots::Mark;
 use super::task::{Task, consultations_of};
 
@@ -56,14 +56,14 @@ impl AggregatePlan {
     }
 }
 
-fn put_new(table: u8, kept: &dyn Kept, written: &mut u32, block: &mut Block) {
+fn put_new(table: u8, kept: &dyn Kept, written: &mut u32, block: &mut Blocks) {
     while *written < kept.len() {
         block.put(table, *written, |into| kept.write(*written, into));
         *written += 1;
     }
 }
 
-fn put_rows<'a>(rows: impl Iterator<Item = &'a mut Rows>, block: &mut Block) {
+fn put_rows<'a>(rows: impl Iterator<Item = &'a mut Rows>, block: &mut Blocks) {
     for (table, rows) in (ROWS..).zip(rows) {
         for number in rows.take_changed() {
             block.put(table, number, |into| rows.kept().write(number, into));
@@ -98,7 +98,7 @@ impl Task {
     }
 
     /// Appends every entry that the last settlement has changed. Called after each settlement, once.
-    pub fn write_changes(&mut self, block: &mut Block) {
+    pub fn write_changes(&mut self, block: &mut Blocks) {
         block.put(TIMES, 0, |into| self.write_times(into));
         let written = &mut self.written;
         put_new(PRACTICES, &self.practices, &mut written.practices, block);
@@ -120,7 +120,7 @@ impl Task {
     }
 
     /// Appends a part of the whole; `true` when all parts were written.
-    pub fn write_part(&self, cursor: &mut Cursor, entries: usize, block: &mut Block) -> bool {
+    pub fn write_part(&self, cursor: &mut Cursor, entries: usize, block: &mut Blocks) -> bool {
         cursor.walk(PRACTICES, |table| self.table(table), entries, block)
     }
 
@@ -239,7 +239,7 @@ impl Task {
 
 impl Rollup {
     /// Appends every row that the last settlement has changed. Called after each settlement, once.
-    pub fn write_changes(&mut self, block: &mut Block) {
+    pub fn write_changes(&mut self, block: &mut Blocks) {
         let as_of = self.as_of.0;
         block.put(TIMES, 0, |into| {
             into.extend_from_slice(&as_of.to_le_bytes())
@@ -249,7 +249,7 @@ impl Rollup {
     }
 
     /// Appends a part of the whole; `true` when all parts were written.
-    pub fn write_part(&self, cursor: &mut Cursor, entries: usize, block: &mut Block) -> bool {
+    pub fn write_part(&self, cursor: &mut Cursor, entries: usize, block: &mut Blocks) -> bool {
         cursor.walk(PLACES, |table| self.table(table), entries, block)
     }
 

@@ -140,6 +140,12 @@ impl Rollup {
         &self.plan
     }
 
+    /// The greatest time of extraction that any delta told.
+    #[must_use]
+    pub const fn as_of(&self) -> Timestamp {
+        self.as_of
+    }
+
     /// Levels that the plan sums to, each once.
     #[must_use]
     pub fn levels(&self) -> BTreeSet<Level> {

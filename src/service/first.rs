@@ -17,8 +17,13 @@ use crate::domain::disposition::Disposition;
 use crate::domain::time::Timestamp;
 use crate::domain::topic::SupplierTopic;
 use crate::engine::fold::Change;
+use crate::engine::keep::CALLERS;
 use crate::engine::ledger::Counts;
+use crate::engine::state::block::{Blocks, Cursor, Damage};
 use crate::pipeline::{Key, Pipeline, Plan, Record};
+
+/// A stage's own entry of what is written down; the pipeline's is 0.
+pub const STANDINGS: u32 = 1;
 
 /// One partition number of all eight supplier topics.
 pub struct FirstStage {
@@ -111,24 +116,46 @@ impl Stage for FirstStage {
         self.pipeline = Pipeline::new(self.plan.clone(), reference);
         self.standings.clear();
         (self.pending, self.taken) = ([0; SupplierTopic::ALL.len()], 0);
-        if note.is_some() {
-            self.pipeline.start_loading();
-        }
+        self.pipeline.keep_changes();
         Ok(())
     }
 
-    fn restored(&mut self, note: &Note) {
-        self.pipeline.advance(note.now);
-        self.pipeline.finish_loading();
-        // Committed before; only what stands and what is pending still matters.
-        let (outputs, standings) = (&self.outputs, &mut self.standings);
-        let summary = self.pipeline.settle_into(&mut |change| {
-            if let Change::Row(row) = change {
-                outputs.stand(standings, &row);
+    fn read_block(
+        &mut self,
+        block: &[u8],
+        of_changelog: &mut dyn FnMut(&[u8]) -> Option<()>,
+    ) -> Result<usize, Damage> {
+        let standings = &mut self.standings;
+        self.pipeline.read_block(block, |number, entry| {
+            if number == STANDINGS {
+                standings.read(entry)
+            } else {
+                of_changelog(entry)
             }
-        });
-        drop(self.pipeline.take_dead_letters());
-        (self.pending, self.taken) = (pending(&summary.counts), 0);
+        })
+    }
+
+    fn restored(&mut self, note: &Note) -> Result<(), Damage> {
+        let counts = self.pipeline.restored(note.now)?;
+        (self.pending, self.taken) = (pending(&counts), 0);
+        Ok(())
+    }
+
+    fn write_changes(&mut self, blocks: &mut Blocks) {
+        blocks.put(CALLERS, STANDINGS, |into| self.standings.write(into));
+        self.pipeline.write_changes(blocks);
+    }
+
+    fn write_part(&self, cursor: &mut Cursor, entries: usize, blocks: &mut Blocks) -> bool {
+        self.pipeline.write_part(cursor, entries, blocks)
+    }
+
+    fn kept_entries(&self) -> u64 {
+        self.pipeline.kept_entries()
+    }
+
+    fn changelog(&self) -> i32 {
+        self.partition
     }
 
     fn take(&mut self, message: &Message<'_>) -> Result<(), Hindrance> {

@@ -1,5 +1,6 @@
 //! The service above the log: which tasks are ours, their workers, and a stop that loses nothing.
 
+mod changelog;
 mod decoders;
 mod first;
 mod metered;
@@ -253,7 +254,7 @@ impl Service {
                 (unit.partition.to_string(), Box::new(|| worker.run()))
             } else {
                 around.commit.interval = around.commit.interval.min(ROLLUP_INTERVAL);
-                let stage = SecondStage::new(&common.outputs, unit.partition);
+                let stage = SecondStage::new(&common.outputs, unit.partition, common.partitions);
                 let worker = Worker::new(stage, around, orders.clone());
                 (
                     format!("rollup-{}", unit.partition),

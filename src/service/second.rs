@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::first::STANDINGS;
 use super::note::Note;
 use super::outputs::{DELTAS, Draft, Outputs};
 use super::standing::Standings;
@@ -9,7 +10,9 @@ use super::worker::{Hindrance, Stage};
 use crate::adapters::effects;
 use crate::adapters::log::{LogError, Message, Position, Remedy};
 use crate::domain::time::Timestamp;
+use crate::engine::keep::CALLERS;
 use crate::engine::rollup::Rollup;
+use crate::engine::state::block::{Blocks, Cursor, Damage};
 use crate::wire::datum::Datum;
 use crate::wire::framing::unframe;
 use crate::wire::output::Delta;
@@ -18,6 +21,8 @@ use crate::wire::output::Delta;
 pub struct SecondStage {
     name: String,
     partition: i32,
+    /// Tasks of the first stage: their partitions of the changelog come first.
+    tasks: i32,
     outputs: Arc<Outputs>,
     rollup: Rollup,
     standings: Standings,
@@ -27,10 +32,11 @@ pub struct SecondStage {
 
 impl SecondStage {
     #[must_use]
-    pub fn new(outputs: &Arc<Outputs>, partition: i32) -> Self {
+    pub fn new(outputs: &Arc<Outputs>, partition: i32, tasks: i32) -> Self {
         Self {
             name: format!("rollup-{partition}"),
             partition,
+            tasks,
             outputs: outputs.clone(),
             rollup: Rollup::new(outputs.plan.clone()),
             standings: Standings::default(),
@@ -64,11 +70,43 @@ impl Stage for SecondStage {
         Ok(())
     }
 
-    fn restored(&mut self, _: &Note) {
-        let (outputs, standings) = (&self.outputs, &mut self.standings);
-        self.rollup
-            .settle(&mut |row| outputs.stand(standings, &row));
+    fn read_block(
+        &mut self,
+        block: &[u8],
+        of_changelog: &mut dyn FnMut(&[u8]) -> Option<()>,
+    ) -> Result<usize, Damage> {
+        let standings = &mut self.standings;
+        self.rollup.read_block(block, |number, entry| {
+            if number == STANDINGS {
+                standings.read(entry)
+            } else {
+                of_changelog(entry)
+            }
+        })
+    }
+
+    fn restored(&mut self, _: &Note) -> Result<(), Damage> {
+        self.rollup.restored();
+        self.as_of = self.rollup.as_of();
         self.taken = 0;
+        Ok(())
+    }
+
+    fn write_changes(&mut self, blocks: &mut Blocks) {
+        blocks.put(CALLERS, STANDINGS, |into| self.standings.write(into));
+        self.rollup.write_changes(blocks);
+    }
+
+    fn write_part(&self, cursor: &mut Cursor, entries: usize, blocks: &mut Blocks) -> bool {
+        self.rollup.write_part(cursor, entries, blocks)
+    }
+
+    fn kept_entries(&self) -> u64 {
+        self.rollup.kept_entries()
+    }
+
+    fn changelog(&self) -> i32 {
+        self.tasks + self.partition
     }
 
     fn take(&mut self, message: &Message<'_>) -> Result<(), Hindrance> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::adapters::effects;
 use crate::domain::aggregate::{Figures, Row};
+use crate::engine::state::block::{Fields, put_text};
 use crate::wire::datum::{Avro, Bytes};
 use crate::wire::multiset::{self, Sum};
 use crate::wire::output;
@@ -25,8 +26,7 @@ impl Standing {
     }
 }
 
-/// Of every output of a task, by topic. It is part of the task's state: whoever restores that restores this, by
-/// applying every row that stands as if it came from nothing.
+/// Of every output of a task, by topic. It is part of the task's state, and written down with it.
 #[derive(Debug, Clone, Default)]
 pub struct Standings {
     by_topic: BTreeMap<String, Standing>,
@@ -57,6 +57,29 @@ impl Standings {
             standing.rows += 1;
         }
         *standing
+    }
+
+    /// Appends all of it, to be read back by [`Self::read`].
+    pub fn write(&self, into: &mut Vec<u8>) {
+        for (topic, standing) in &self.by_topic {
+            put_text(Some(topic), into);
+            into.extend_from_slice(&standing.rows.to_le_bytes());
+            into.extend_from_slice(&standing.sum.to_bytes());
+        }
+    }
+
+    /// What was written; `None` if it makes no sense.
+    pub fn read(&mut self, bytes: &[u8]) -> Option<()> {
+        self.by_topic.clear();
+        let mut fields = Fields(bytes);
+        while fields.end().is_none() {
+            let topic = fields.text()??.to_owned();
+            let rows = fields.i64()?;
+            let halves = [fields.sixteen()?, fields.sixteen()?];
+            let sum = Sum::from_bytes(halves.as_flattened())?;
+            self.by_topic.insert(topic, Standing { rows, sum });
+        }
+        Some(())
     }
 
     /// Forgets everything.

@@ -5,7 +5,7 @@ use crate::adapters::log::{Log, LogError};
 use crate::domain::topic::{ReferenceTopic, SupplierTopic};
 use crate::engine::plan::AggregatePlan;
 
-use super::outputs::{DEAD_LETTERS, DELTAS, LEDGER};
+use super::outputs::{CHANGELOG, DEAD_LETTERS, DELTAS, LEDGER};
 
 /// The topic whose partitions are the tasks: the group shares these, and who holds partition n of it works on
 /// partition n of all eight.
@@ -21,6 +21,15 @@ pub enum TopicsError {
     Missing(Vec<String>),
     #[error("the supplier topics must have the same number of partitions: {}", counts(.0))]
     Unequal(Vec<(&'static str, i32)>),
+    #[error(
+        "{CHANGELOG} has {found} partitions, and {needed} are needed: one for each of {tasks} tasks, one for each of the {deltas} of {DELTAS}"
+    )]
+    Changelog {
+        found: i32,
+        needed: i32,
+        tasks: i32,
+        deltas: i32,
+    },
     #[error(transparent)]
     Log(#[from] LogError),
 }
@@ -44,7 +53,7 @@ pub struct Partitions {
 /// What goes out, by topic.
 #[must_use]
 pub fn output_topics(plan: &AggregatePlan) -> Vec<String> {
-    let fixed = [DEAD_LETTERS, LEDGER, DELTAS].map(str::to_owned);
+    let fixed = [DEAD_LETTERS, LEDGER, DELTAS, CHANGELOG].map(str::to_owned);
     plan.aggregates
         .iter()
         .map(|aggregate| aggregate_topic(&aggregate.name))
@@ -82,8 +91,14 @@ pub fn check_topics(log: &dyn Log, plan: &AggregatePlan) -> Result<Partitions, T
     if by_supplier.iter().any(|(_, count)| *count != tasks) {
         return Err(TopicsError::Unequal(by_supplier.to_vec()));
     }
-    Ok(Partitions {
-        tasks,
-        deltas: of(DELTAS),
-    })
+    let (deltas, found) = (of(DELTAS), of(CHANGELOG));
+    if found < tasks + deltas {
+        return Err(TopicsError::Changelog {
+            found,
+            needed: tasks + deltas,
+            tasks,
+            deltas,
+        });
+    }
+    Ok(Partitions { tasks, deltas })
 }

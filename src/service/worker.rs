@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use super::changelog::Changelog;
 use super::note::Note;
 use super::observe::{Commit, Condition, Health, Observation, Observer};
 use super::outputs::{Draft, Link, Outputs};
 use crate::adapters::clock::{Clock, monotonic};
-use crate::adapters::log::{Log, LogError, Message, Output, Position, Reader, Remedy, Span};
+use crate::adapters::log::{Log, LogError, Message, Output, Position, Reader, Remedy};
 use crate::config;
 use crate::domain::time::Timestamp;
+use crate::engine::state::block::{Blocks, Cursor, Damage};
 use crate::wire::output::Positions;
 
 /// How often a worker looks up: at orders, at the time, at news.
@@ -30,13 +32,33 @@ pub trait Stage: Send {
     fn topics(&self) -> Vec<&'static str>;
     fn partition(&self) -> i32;
     fn outputs(&self) -> &Outputs;
-    /// Forgets everything. With a note, what is taken next is what was committed up to it.
+    /// Forgets everything. With a note, what is read back next is the state that its transaction left.
     ///
     /// # Errors
     /// When what the note refers to cannot be read.
     fn reset(&mut self, note: Option<&Note>) -> Result<(), LogError>;
-    /// What was taken since is what was committed: it must not go out again.
-    fn restored(&mut self, note: &Note);
+    /// Takes in a block of state; the changelog's own entry goes to `of_changelog`. Answers the entries read.
+    ///
+    /// # Errors
+    /// When the block is damaged, or of another configuration.
+    fn read_block(
+        &mut self,
+        block: &[u8],
+        of_changelog: &mut dyn FnMut(&[u8]) -> Option<()>,
+    ) -> Result<usize, Damage>;
+    /// All was read back: goes on from there.
+    ///
+    /// # Errors
+    /// When it does not fit the reference data.
+    fn restored(&mut self, note: &Note) -> Result<(), Damage>;
+    /// Appends what the last settlement has changed.
+    fn write_changes(&mut self, blocks: &mut Blocks);
+    /// Appends a part of the whole; `true` when all parts were written.
+    fn write_part(&self, cursor: &mut Cursor, entries: usize, blocks: &mut Blocks) -> bool;
+    /// Entries of the whole.
+    fn kept_entries(&self) -> u64;
+    /// Its partition of the changelog.
+    fn changelog(&self) -> i32;
     /// Takes in one record.
     ///
     /// # Errors
@@ -122,6 +144,7 @@ pub struct Worker<S> {
     chain: Option<Note>,
     epoch: i64,
     draft: Draft,
+    changelog: Changelog,
     /// The draft was to be committed, and may or may not have been.
     in_doubt: Option<Note>,
     open: Open,
@@ -173,6 +196,7 @@ impl<S: Stage> Worker<S> {
             chain: None,
             epoch: 0,
             draft: Draft::default(),
+            changelog: Changelog::default(),
             in_doubt: None,
             open: Open::default(),
             held: None,
@@ -321,83 +345,27 @@ impl<S: Stage> Worker<S> {
             })
             .collect();
         if let Some(note) = &note {
-            if !self.read_back(&targets)? {
+            let (orders, log) = (&self.orders, &*self.around.log);
+            let go_on = || orders.get() == Order::Work;
+            let began = monotonic();
+            if !(self.changelog).restore(&mut self.stage, note, log, go_on)? {
                 return Ok(());
             }
-            self.stage.restored(note);
+            self.stage
+                .restored(note)
+                .map_err(|damage| stop(&damage.to_string()))?;
+            tracing::info!(
+                task = name,
+                entries = self.stage.kept_entries(),
+                took_ms = began.elapsed().as_millis(),
+                "restored"
+            );
         }
         self.positions.clone_from(&targets);
         self.committed = targets;
         self.chain = note;
         self.state_of = text.map_or(StateOf::Start, StateOf::Note);
         Ok(())
-    }
-
-    /// Takes in all records before `targets`; `false` if ordered to end meanwhile.
-    fn read_back(&mut self, targets: &[i64]) -> Result<bool, LogError> {
-        let partition = self.stage.partition();
-        for (topic, target) in self
-            .topics
-            .iter()
-            .zip(targets)
-            .filter(|(_, target)| **target > 0)
-        {
-            let first = self.around.log.ends(topic, partition)?.first;
-            if first > 0 {
-                let why = format!(
-                    "{topic}/{partition} begins at {first} now, and {target} records are needed"
-                );
-                return Err(LogError::new(
-                    Remedy::Stop,
-                    format!("restoring task {}", self.stage.name()),
-                    why,
-                ));
-            }
-        }
-        for (at, (topic, target)) in self.topics.iter().zip(targets).enumerate() {
-            if *target == 0 {
-                continue;
-            }
-            let span = Span {
-                partition,
-                from: 0,
-                until: Some(*target),
-            };
-            let (stage, orders, health) = (&mut self.stage, &self.orders, &self.around.health);
-            let mut fatal = None;
-            self.around.log.scan(topic, &[span], &mut |message| {
-                let Some(message) = message else {
-                    return flow(orders.get() == Order::Work);
-                };
-                let message = Message {
-                    topic: at,
-                    ..message
-                };
-                loop {
-                    match stage.take(&message) {
-                        Ok(()) => return flow(orders.get() == Order::Work),
-                        Err(Hindrance::Fatal(error)) => {
-                            fatal = Some(error);
-                            return ControlFlow::Break(());
-                        }
-                        Err(Hindrance::Wait(why)) => {
-                            health.worker(stage.name(), Condition::Waiting(why));
-                            std::thread::sleep(TICK * 5);
-                            if orders.get() != Order::Work {
-                                return ControlFlow::Break(());
-                            }
-                        }
-                    }
-                }
-            })?;
-            if let Some(error) = fatal {
-                return Err(error);
-            }
-            if self.orders.get() != Order::Work {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     fn reader(&self, positions: &[i64]) -> Result<Box<dyn Reader>, LogError> {
@@ -518,6 +486,10 @@ impl<S: Stage> Worker<S> {
         if !self.stage.settle(now, &mut self.draft) {
             return Ok(());
         }
+        let (epoch, log) = (self.epoch, &*self.around.log);
+        self.changelog
+            .write(&mut self.stage, (epoch, sequence), log, &mut self.draft)
+            .inspect_err(|_| self.state_of = StateOf::Nothing)?;
         let note = self.seal(now, sequence);
         // From here on the state is ahead of what is committed by exactly this draft, which is kept.
         self.in_doubt = Some(note.clone());
@@ -570,6 +542,8 @@ impl<S: Stage> Worker<S> {
         self.state_of = StateOf::Note(self.draft.transaction.note.clone());
         self.chain = Some(note);
         self.committed.clone_from(&self.positions);
+        self.changelog
+            .committed(self.stage.changelog(), &*self.around.log);
         let open = std::mem::take(&mut self.open);
         tracing::debug!(
             task = self.stage.name(),

@@ -20,7 +20,7 @@ use gpad_live::domain::topic::SupplierTopic;
 use gpad_live::engine::fold::Change;
 use gpad_live::engine::ledger::Counts;
 use gpad_live::engine::rollup::Rollup;
-use gpad_live::engine::state::block::{Block, Cursor};
+use gpad_live::engine::state::block::{Blocks, Cursor};
 use gpad_live::pipeline::{Key, Payload, Pipeline, Plan, Record};
 use gpad_live::stages::letter::DeadLetter;
 use gpad_live::stages::refer::Refer;
@@ -344,15 +344,17 @@ pub struct Kept {
 
 #[derive(Default)]
 struct Swept {
-    blocks: Vec<Vec<u8>>,
+    /// By transaction.
+    blocks: Vec<Vec<Vec<u8>>>,
     cursor: Cursor,
     /// Blocks from the first of the round on.
     of_round: usize,
 }
 
 impl Swept {
-    fn push(&mut self, block: &Block, is_round_complete: bool) {
-        self.blocks.push(block.bytes().to_vec());
+    fn push(&mut self, blocks: &Blocks, is_round_complete: bool) {
+        self.blocks
+            .push(blocks.iter().map(<[u8]>::to_vec).collect());
         self.of_round += 1;
         if is_round_complete {
             self.blocks.drain(..self.blocks.len() - self.of_round);
@@ -364,7 +366,8 @@ impl Swept {
 impl Core {
     /// Writes down what the last settlement has changed, and `entries` of the whole.
     pub fn keep(&mut self, kept: &mut Kept, plan: &Plan, entries: usize) {
-        let mut block = Block::default();
+        let mut block = Blocks::default();
+        block.begin(plan.aggregates.fingerprint());
         self.pipeline.write_changes(&mut block);
         let first = &mut kept.first;
         let is_complete = self
@@ -391,7 +394,7 @@ impl Core {
         self.pipeline = Pipeline::new(plan.clone(), reference);
         self.rollup = Rollup::new(plan.aggregates.clone());
         let none = |_, _: &[u8]| None;
-        for block in &kept.first.blocks {
+        for block in kept.first.blocks.iter().flatten() {
             self.pipeline
                 .read_block(block, none)
                 .expect("what was written can be read");
@@ -407,7 +410,7 @@ impl Core {
                 "{topic} {disposition:?}"
             );
         }
-        for block in &kept.second.blocks {
+        for block in kept.second.blocks.iter().flatten() {
             self.rollup
                 .read_block(block, none)
                 .expect("what was written can be read");

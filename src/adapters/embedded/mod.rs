@@ -85,18 +85,25 @@ impl Log for EmbeddedLog {
     }
 
     fn ends(&self, topic: &str, partition: i32) -> Result<Ends, LogError> {
-        let end = reader::place(&self.store, topic, partition)
-            .map(|(topic, partition)| self.store.end(topic, partition).cast_signed())
-            .map_err(|failure| {
-                self.store.failed(
-                    failure,
-                    format!("asking for the end of {topic}/{partition}"),
-                )
-            })?;
-        Ok(Ends {
-            first: 0,
-            stable: end,
-            end,
+        let ends = || {
+            let (id, at) = reader::place(&self.store, topic, partition)?;
+            let end = self.store.end(id, at).cast_signed();
+            let first = if self.store.topic(topic)?.is_compacted {
+                0
+            } else {
+                self.store.first(id, at)?.cast_signed()
+            };
+            Ok(Ends {
+                first: first.min(end),
+                stable: end,
+                end,
+            })
+        };
+        ends().map_err(|failure| {
+            self.store.failed(
+                failure,
+                format!("asking for the ends of {topic}/{partition}"),
+            )
         })
     }
 
@@ -133,6 +140,20 @@ impl Log for EmbeddedLog {
     ) -> Result<Vec<Position>, LogError> {
         reader::scan(&self.store, topic, spans, take)
             .map_err(|failure| self.store.failed(failure, format!("reading {topic}")))
+    }
+
+    fn delete_before(&self, topic: &str, partition: i32, offset: i64) -> Result<(), LogError> {
+        reader::place(&self.store, topic, partition)
+            .and_then(|(id, at)| {
+                self.store
+                    .delete_before(id, at, u64::try_from(offset).unwrap_or(0))
+            })
+            .map_err(|failure| {
+                self.store.failed(
+                    failure,
+                    format!("deleting {topic}/{partition} before {offset}"),
+                )
+            })
     }
 
     fn committed(&self, partitions: &[(&str, i32)]) -> Result<Committed, LogError> {

@@ -211,6 +211,35 @@ impl Store {
         Ok(())
     }
 
+    /// The first offset that an ordinary partition still holds; its end if it holds nothing.
+    pub fn first(&self, topic: u32, partition: u32) -> Result<u64, Failure> {
+        let end = self.end(topic, partition);
+        let blocks = self.database()?.begin_read()?.open_table(BLOCKS)?;
+        let range = (topic, partition, 0)..=(topic, partition, u64::MAX);
+        let Some(block) = blocks.range(range)?.next() else {
+            return Ok(end);
+        };
+        let (last, bytes) = block?;
+        let count = blocks::Records(bytes.value()).count() as u64;
+        Ok((last.value().2 + 1).saturating_sub(count))
+    }
+
+    /// Gives up the blocks of an ordinary partition that lie before an offset.
+    pub fn delete_before(&self, topic: u32, partition: u32, offset: u64) -> Result<(), Failure> {
+        let Some(last) = offset.checked_sub(1) else {
+            return Ok(());
+        };
+        let _writing = lock(&self.writing);
+        let transaction = self.database()?.begin_write()?;
+        transaction
+            .open_table(BLOCKS)?
+            .retain_in((topic, partition, 0)..=(topic, partition, last), |_, _| {
+                false
+            })?;
+        transaction.commit()?;
+        Ok(())
+    }
+
     /// Positions and note as committed last.
     pub fn positions(
         &self,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::super::log::{LogError, Remedy};
 use super::context::Plain;
@@ -122,6 +124,30 @@ impl KafkaLog {
             });
         }
         Ok(states)
+    }
+
+    pub(super) fn delete_records(
+        &self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+    ) -> Result<(), LogError> {
+        let doing = || format!("deleting {topic}/{partition} before {offset}");
+        let failed = |error: KafkaError| LogError::new(Remedy::Retry, doing(), error);
+        let mut offsets = TopicPartitionList::new();
+        offsets
+            .add_partition_offset(topic, partition, Offset::Offset(offset))
+            .map_err(failed)?;
+        let (runtime, admin) = self.admin()?;
+        let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+        let deleted = runtime
+            .block_on(admin.delete_records(&offsets, &options))
+            .map_err(failed)?;
+        deleted
+            .elements()
+            .iter()
+            .try_for_each(rdkafka::topic_partition_list::TopicPartitionListElem::error)
+            .map_err(failed)
     }
 
     fn admin(&self) -> Result<(tokio::runtime::Runtime, AdminClient<Plain>), LogError> {

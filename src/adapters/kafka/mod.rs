@@ -225,6 +225,10 @@ impl Log for KafkaLog {
         scan::scan(self, topic, spans, take)
     }
 
+    fn delete_before(&self, topic: &str, partition: i32, offset: i64) -> Result<(), LogError> {
+        self.delete_records(topic, partition, offset)
+    }
+
     fn committed(&self, partitions: &[(&str, i32)]) -> Result<Committed, LogError> {
         patiently(|| self.group.committed(partitions, &self.settings.group))
     }

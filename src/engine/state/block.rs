@@ -40,21 +40,22 @@ pub trait Kept {
     fn read(&mut self, number: u32, bytes: &[u8]) -> Option<()>;
 }
 
-/// A block in the making.
+/// Entries in the making, cut into blocks that fit a record of a log. Reused: what is allocated stays.
 #[derive(Debug, Default)]
-pub struct Block {
-    bytes: Vec<u8>,
+pub struct Blocks {
+    plan: u64,
+    blocks: Vec<Vec<u8>>,
+    used: usize,
     entries: usize,
 }
 
-impl Block {
+impl Blocks {
+    /// A block is closed once it is as large: below Kafka's usual limit of 1 MiB with its last entry.
+    const LARGE: usize = 512 << 10;
+
     /// Starts anew, for a plan of aggregates.
     pub fn begin(&mut self, plan: u64) {
-        self.bytes.clear();
-        self.entries = 0;
-        self.bytes.extend_from_slice(&MAGIC);
-        self.bytes.push(VERSION);
-        self.bytes.extend_from_slice(&plan.to_le_bytes());
+        (self.plan, self.used, self.entries) = (plan, 0, 0);
     }
 
     /// Appends one entry.
@@ -62,20 +63,37 @@ impl Block {
     /// # Panics
     /// If it is larger than 65,535 bytes: tables cut what may be.
     pub fn put(&mut self, table: u8, number: u32, write: impl FnOnce(&mut Vec<u8>)) {
-        self.bytes.push(table);
-        self.bytes.extend_from_slice(&number.to_le_bytes());
-        let length_at = self.bytes.len();
-        self.bytes.extend_from_slice(&[0; 2]);
-        write(&mut self.bytes);
-        let length = self.bytes.len() - length_at - 2;
+        let block = self.open();
+        block.push(table);
+        block.extend_from_slice(&number.to_le_bytes());
+        let length_at = block.len();
+        block.extend_from_slice(&[0; 2]);
+        write(block);
+        let length = block.len() - length_at - 2;
         let length = u16::try_from(length).expect("an entry is at most 65,535 bytes");
-        self.bytes[length_at..length_at + 2].copy_from_slice(&length.to_le_bytes());
+        block[length_at..length_at + 2].copy_from_slice(&length.to_le_bytes());
         self.entries += 1;
     }
 
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    fn open(&mut self) -> &mut Vec<u8> {
+        let is_open = self.used > 0 && self.blocks[self.used - 1].len() < Self::LARGE;
+        if !is_open {
+            if self.used == self.blocks.len() {
+                self.blocks.push(Vec::new());
+            }
+            let block = &mut self.blocks[self.used];
+            block.clear();
+            block.extend_from_slice(&MAGIC);
+            block.push(VERSION);
+            block.extend_from_slice(&self.plan.to_le_bytes());
+            self.used += 1;
+        }
+        &mut self.blocks[self.used - 1]
+    }
+
+    /// The blocks, in the order they must be read.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.blocks[..self.used].iter().map(Vec::as_slice)
     }
 
     #[must_use]
@@ -139,7 +157,7 @@ impl Cursor {
         first: u8,
         table: impl Fn(u8) -> Option<&'a dyn Kept>,
         mut entries: usize,
-        block: &mut Block,
+        block: &mut Blocks,
     ) -> bool {
         self.table = self.table.max(first);
         while let Some(kept) = table(self.table) {
@@ -263,7 +281,8 @@ mod tests {
     #[test]
     fn numbers_and_texts_come_back() {
         for shift in 0..64 {
-            for value in [1_i64 << shift, -(1_i64 << shift), (1_i64 << shift) - 1] {
+            let bit = 1_i64 << shift;
+            for value in [bit, bit.wrapping_neg(), bit.wrapping_sub(1)] {
                 let mut bytes = Vec::new();
                 put_varint(value, &mut bytes);
                 assert_eq!(Fields(&bytes).varint(), Some(value));
@@ -277,24 +296,47 @@ mod tests {
     }
 
     #[test]
+    fn many_entries_make_several_blocks() {
+        let mut blocks = Blocks::default();
+        for _ in 0..2 {
+            blocks.begin(7);
+            for number in 0..40_000 {
+                blocks.put(3, number, |into| into.extend_from_slice(&[1; 60]));
+            }
+            let mut next = 0;
+            for block in blocks.iter() {
+                assert!(block.len() < 600 << 10);
+                let read = read(block, 7, |table, number, entry| {
+                    assert_eq!((table, number, entry), (3, next, &[1; 60][..]));
+                    next += 1;
+                    Ok(())
+                });
+                assert!(read.is_ok());
+            }
+            assert_eq!((next, blocks.iter().count()), (40_000, 6));
+        }
+    }
+
+    #[test]
     fn a_block_that_is_cut_or_foreign_is_refused() {
-        let mut block = Block::default();
-        block.begin(7);
-        block.put(3, 9, |into| into.extend_from_slice(b"abc"));
+        let mut blocks = Blocks::default();
+        blocks.begin(7);
+        blocks.put(3, 9, |into| into.extend_from_slice(b"abc"));
+        let block = blocks.iter().next().expect("one block");
         let mut seen = Vec::new();
         let mut take = |table, number, entry: &[u8]| {
             seen.push((table, number, entry.to_vec()));
             Ok(())
         };
-        assert_eq!(read(block.bytes(), 7, &mut take), Ok(1));
+        assert_eq!(read(block, 7, &mut take), Ok(1));
         assert_eq!(seen, [(3, 9, b"abc".to_vec())]);
-        for length in 0..block.bytes().len() {
-            let cut = read(&block.bytes()[..length], 7, |_, _, _| Ok(()));
+        for length in 0..block.len() {
+            let cut = read(&block[..length], 7, |_, _, _| Ok(()));
             assert_eq!(cut.is_err(), length != HEADER, "{length}");
         }
         let ignore = |_, _, _: &[u8]| Ok(());
-        assert_eq!(read(block.bytes(), 8, ignore), Err(Damage::Plan));
-        let mut newer = block.bytes().to_vec();
+        assert_eq!(read(block, 8, ignore), Err(Damage::Plan));
+        let mut newer = block.to_vec();
         newer[3] = 9;
         assert_eq!(read(&newer, 7, ignore), Err(Damage::Version(9)));
     }

@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use super::*;
-use crate::adapters::log::{Append, Committed, Ends, Membership, NewRecord, Transaction};
+use crate::adapters::log::{Append, Committed, Ends, Membership, NewRecord, Span, Transaction};
 use crate::adapters::schemas::Schemas;
 use crate::config::ClockSetting;
+use crate::engine::keep::CALLERS;
 use crate::engine::plan::AggregatePlan;
+use crate::engine::state::block;
 use crate::service::observe::Unobserved;
+use crate::service::outputs::CHANGELOG;
 use crate::wire::datum::Datum;
 use crate::wire::framing::unframe;
 use crate::wire::output::Manifest;
@@ -32,8 +35,8 @@ struct State {
     /// Every value that was committed, in order.
     output: Vec<i64>,
     notes: Vec<String>,
+    changelog: Vec<Vec<u8>>,
     faults: VecDeque<Fault>,
-    first: i64,
     /// How often a stage had to start anew.
     resets: usize,
 }
@@ -59,6 +62,11 @@ impl State {
             .filter(|record| record.topic == "rows");
         self.output
             .extend(rows.map(|record| number(record.value.unwrap())));
+        let blocks = transaction
+            .records()
+            .filter(|record| record.topic == CHANGELOG);
+        self.changelog
+            .extend(blocks.map(|record| record.value.unwrap().to_vec()));
         for manifest in transaction
             .records()
             .filter(|record| record.topic == "gpad.ledger")
@@ -87,9 +95,9 @@ impl Log for Fake {
     }
 
     fn ends(&self, _: &str, _: i32) -> Result<Ends, LogError> {
-        let (first, end) = self.state(|state| (state.first, state.input.len() as i64));
+        let end = self.state(|state| state.input.len() as i64);
         Ok(Ends {
-            first,
+            first: 0,
             stable: end,
             end,
         })
@@ -109,22 +117,25 @@ impl Log for Fake {
     fn scan(
         &self,
         topic: &str,
-        spans: &[Span],
+        _: &[Span],
         take: &mut dyn FnMut(Option<Message<'_>>) -> ControlFlow<()>,
     ) -> Result<Vec<Position>, LogError> {
-        let mut reader = FakeReader {
-            log: Fake(self.0.clone()),
-            next: spans[0].from,
-        };
-        let until = spans[0].until.unwrap() - spans[0].from;
-        reader.read(until as usize, Duration::ZERO, &mut |message| {
-            take(Some(message))
-        })?;
-        Ok(vec![Position {
-            topic: topic.to_owned(),
-            partition: 0,
-            next: reader.next,
-        }])
+        assert_eq!(topic, CHANGELOG, "nothing else is read back");
+        for (offset, block) in (0..).zip(self.state(|state| state.changelog.clone())) {
+            let _ = take(Some(Message {
+                topic: 0,
+                partition: 0,
+                offset,
+                timestamp: None,
+                key: Some(b"0"),
+                value: Some(&block),
+            }));
+        }
+        Ok(Vec::new())
+    }
+
+    fn delete_before(&self, _: &str, _: i32, _: i64) -> Result<(), LogError> {
+        unreachable!("too little is written for a round")
     }
 
     fn committed(&self, _: &[(&str, i32)]) -> Result<Committed, LogError> {
@@ -213,6 +224,19 @@ impl Output for FakeOutput {
                 let value = state.input[usize::try_from(next).unwrap()];
                 let mut other = Transaction::default();
                 other.put("rows", None, b"", Some(&value.to_be_bytes()));
+                let mut blocks = Blocks::default();
+                blocks.begin(AggregatePlan::default().fingerprint());
+                let sequence = state.notes.len() as i64;
+                blocks.put(CALLERS, 2, |into| {
+                    into.extend_from_slice(&7_i64.to_le_bytes());
+                    into.extend_from_slice(&sequence.to_le_bytes());
+                });
+                blocks.put(CALLERS, 9, |into| {
+                    into.extend_from_slice(&(next + 1).to_le_bytes());
+                });
+                for block in blocks.iter() {
+                    other.put(CHANGELOG, Some(0), b"0", Some(block));
+                }
                 other.positions = vec![Position {
                     topic: "in".to_owned(),
                     partition: 0,
@@ -265,9 +289,43 @@ impl Stage for Echo {
         Ok(())
     }
 
-    fn restored(&mut self, _: &Note) {
-        self.waiting.clear();
-        self.taken = false;
+    fn read_block(
+        &mut self,
+        block: &[u8],
+        of_changelog: &mut dyn FnMut(&[u8]) -> Option<()>,
+    ) -> Result<usize, Damage> {
+        let plan = self.outputs.plan.fingerprint();
+        block::read(block, plan, |table, number, entry| {
+            assert_eq!(table, CALLERS);
+            if number == 9 {
+                self.next = i64::from_le_bytes(entry.try_into().unwrap());
+                return Ok(());
+            }
+            of_changelog(entry).ok_or(Damage::Entry(table))
+        })
+    }
+
+    fn restored(&mut self, _: &Note) -> Result<(), Damage> {
+        Ok(())
+    }
+
+    fn write_changes(&mut self, blocks: &mut Blocks) {
+        let next = self.next;
+        blocks.put(CALLERS, 9, |into| {
+            into.extend_from_slice(&next.to_le_bytes())
+        });
+    }
+
+    fn write_part(&self, _: &mut Cursor, _: usize, _: &mut Blocks) -> bool {
+        true
+    }
+
+    fn kept_entries(&self) -> u64 {
+        1
+    }
+
+    fn changelog(&self) -> i32 {
+        0
     }
 
     fn take(&mut self, message: &Message<'_>) -> Result<(), Hindrance> {
@@ -394,34 +452,30 @@ fn every_record_counts_once_whatever_becomes_of_a_commit() {
 }
 
 #[test]
-fn positions_that_are_not_ours_and_records_that_are_gone_stop_a_worker() {
+fn positions_that_are_not_ours_and_state_that_is_gone_stop_a_worker() {
     let position = Position {
         topic: "in".to_owned(),
         partition: 0,
         next: 2,
     };
-    let cases: [(Option<&str>, i64, &str); 3] = [
+    let cases: [(Option<&str>, &str); 3] = [
         (
             None,
-            0,
             "restoring task 0: the group's positions were set by hand: use a new kafka.group",
         ),
         (
             Some("theirs"),
-            0,
             "restoring task 0: the group's positions were committed by another program",
         ),
         (
             Some("1 0 0 00 0"),
-            1,
-            "restoring task 0: in/0 begins at 1 now, and 2 records are needed",
+            "restoring task 0: gpad.changelog/0 holds nothing of this task, which has committed 1 transactions",
         ),
     ];
-    for (note, first, expected) in cases {
+    for (note, expected) in cases {
         let log = Fake::default();
         log.state(|state| {
             state.input = vec![1, 2];
-            state.first = first;
             state.committed = Committed {
                 positions: vec![position.clone()],
                 note: note.map(str::to_owned),
