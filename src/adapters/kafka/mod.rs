@@ -32,6 +32,8 @@ const CALL: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A transaction left open by a death is aborted after this, so that readers are held up no longer.
 const TRANSACTION: Duration = Duration::from_secs(10);
+/// Longest that a request may go unanswered. Not longer than [`TRANSACTION`], as librdkafka demands of producers.
+const SILENCE: Duration = Duration::from_secs(8);
 /// How soon a member hears of a rebalance.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
@@ -139,6 +141,8 @@ fn client(settings: &config::Kafka) -> ClientConfig {
         .set("socket.keepalive.enable", "true")
         // A transaction is many small requests to one broker: each would wait for the acknowledgement of the last.
         .set("socket.nagle.disable", "true")
+        // A connection that went silent is given up after this; the default of a minute stalls every task on it.
+        .set("socket.timeout.ms", SILENCE.as_millis().to_string())
         .set("reconnect.backoff.max.ms", "2000");
     for (key, value) in &settings.client {
         config.set(key, value);
