@@ -186,7 +186,7 @@ fn a_dead_letter_topic_that_is_gone_stops_the_reading_and_nothing_is_skipped() {
 #[test]
 fn kafka_that_is_away_is_waited_for_and_the_service_says_so() {
     let _alone = support::alone();
-    let away = Duration::from_secs(size("GPAD_PROOF_COUNT", 20));
+    let away = Duration::from_secs(size("GPADLIVE_PROOF_COUNT", 20));
     let mut kafka = Kafka::start();
     let proof = Proof::prepare(&kafka.brokers(), Input::draw(3_000, 3), PARTITIONS, 1);
     let watched = Watched::start(&proof);
@@ -287,7 +287,7 @@ impl Relay {
 #[test]
 fn a_registry_that_is_away_is_waited_for_and_the_service_says_so() {
     let _alone = support::alone();
-    let away = Duration::from_secs(size("GPAD_PROOF_COUNT", 20));
+    let away = Duration::from_secs(size("GPADLIVE_PROOF_COUNT", 20));
     let (kafka, registry) = (Kafka::start(), Registry::start());
     let relay = Relay::start(&registry.url);
     let input = Input::draw(2_000, 3);

@@ -41,10 +41,18 @@ pub fn frame(id: u32, datum: &[u8], into: &mut Vec<u8>) {
 /// # Errors
 /// When the value is missing, too short, too long, or of another format.
 pub fn unframe(value: Option<&[u8]>) -> Result<(u32, &[u8]), FramingError> {
-    let value = value.ok_or(FramingError::Null)?;
-    if value.len() > MAX_VALUE_BYTES {
-        return Err(FramingError::TooLong(value.len()));
+    match value {
+        Some(value) if value.len() > MAX_VALUE_BYTES => Err(FramingError::TooLong(value.len())),
+        _ => unframe_ours(value),
     }
+}
+
+/// The same of a value that we wrote, however long: a dead letter holds what was refused for its length.
+///
+/// # Errors
+/// When the value is missing, too short, or of another format.
+pub fn unframe_ours(value: Option<&[u8]>) -> Result<(u32, &[u8]), FramingError> {
+    let value = value.ok_or(FramingError::Null)?;
     let Some((&[magic, a, b, c, d], datum)) = value.split_first_chunk::<HEADER>() else {
         return Err(FramingError::TooShort(value.len()));
     };
@@ -56,7 +64,7 @@ pub fn unframe(value: Option<&[u8]>) -> Result<(u32, &[u8]), FramingError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FramingError, MAX_VALUE_BYTES, frame, unframe};
+    use super::{FramingError, MAX_VALUE_BYTES, frame, unframe, unframe_ours};
 
     #[test]
     fn what_is_framed_comes_back() {
@@ -83,5 +91,6 @@ mod tests {
             unframe(Some(&longer)),
             Err(FramingError::TooLong(MAX_VALUE_BYTES + 1))
         );
+        assert_eq!(unframe_ours(Some(&longer)), Ok((0, &longer[5..])));
     }
 }

@@ -14,7 +14,7 @@ use gpad_live::config::aggregates;
 use gpad_live::domain::place::Level;
 use gpad_live::service::{DEAD_LETTERS, DELTAS, LEDGER};
 use gpad_live::wire::datum::Datum;
-use gpad_live::wire::framing::unframe;
+use gpad_live::wire::framing::unframe_ours;
 use gpad_live::wire::output::{AggregateKey, AggregateValue, DeadLetter, Figures, Manifest};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -299,7 +299,9 @@ impl Audit {
             None => None,
             Some(value) => {
                 let decoded: AggregateValue = decode(value)?;
-                let raw = unframe(Some(value)).map_err(|error| error.to_string())?.1;
+                let raw = unframe_ours(Some(value))
+                    .map_err(|error| error.to_string())?
+                    .1;
                 if !raw.starts_with(&bytes(&decoded.figures)) {
                     return Err("figures in another encoding".to_owned());
                 }
@@ -487,6 +489,6 @@ fn stand(books: &mut Books, topic: &str, key: Vec<u8>, figures: Option<&Figures>
 }
 
 fn decode<T: Datum>(framed: &[u8]) -> Result<T, String> {
-    let (_, datum) = unframe(Some(framed)).map_err(|error| error.to_string())?;
+    let (_, datum) = unframe_ours(Some(framed)).map_err(|error| error.to_string())?;
     T::from_bytes(datum).map_err(|error| error.to_string())
 }

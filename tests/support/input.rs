@@ -80,6 +80,15 @@ impl Input {
     /// About so many records of February 2022, of six ICBs in several regions, in an order drawn at random: what is
     /// late and what is refused comes from the first moment to the last.
     pub fn draw(records: usize, seed: u64) -> Self {
+        let mut input = Self::in_order(records, seed, true);
+        input.records.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+        for (topic, count) in input.by_topic() {
+            assert!(count > 0, "{topic} has no records");
+        }
+        input
+    }
+
+    fn in_order(records: usize, seed: u64, faults: bool) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/icb_cells_2022-02.csv");
         let text = fs::read_to_string(&path).unwrap();
         let is_wanted =
@@ -94,7 +103,7 @@ impl Input {
         let options = Options {
             scale,
             seed,
-            faults: true,
+            faults,
             ..Options::default()
         };
         let plan = Plan::new(&cells, options).unwrap();
@@ -104,11 +113,21 @@ impl Input {
             records: Vec::new(),
         };
         in_time_order(&plan, &mut input, 2, &std::env::temp_dir(), &mut |_| ()).unwrap();
-        input.records.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-        for (topic, count) in input.by_topic() {
-            assert!(count > 0, "{topic} has no records at scale {scale}");
-        }
         input
+    }
+
+    /// A sound record of every supplier topic: topic, key, datum.
+    pub fn sound(records: usize, seed: u64) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+        let input = Self::in_order(records, seed, false);
+        let first = |topic: SupplierTopic| {
+            let found = input
+                .records
+                .iter()
+                .find(|drawn| drawn.topic == Topic::Supplier(topic));
+            let found = found.expect("every supplier sends something");
+            (topic.name(), found.key.clone(), found.datum.clone())
+        };
+        SupplierTopic::ALL.into_iter().map(first).collect()
     }
 
     pub fn len(&self) -> usize {

@@ -11,7 +11,7 @@ use gpad_live::adapters::effects::row_of;
 use gpad_live::adapters::log::{Log, Span};
 use gpad_live::domain::aggregate::Row;
 use gpad_live::wire::datum::Datum;
-use gpad_live::wire::framing::unframe;
+use gpad_live::wire::framing::unframe_ours;
 use gpad_live::wire::output::{AggregateKey, AggregateValue, DeadLetter, Manifest};
 
 use super::{Kafka, wait_for};
@@ -178,8 +178,9 @@ impl<'k> Seen<'k> {
         }
         (standing.into_iter())
             .map(|(key, value)| {
-                let key = AggregateKey::from_bytes(unframe(Some(&key)).unwrap().1).unwrap();
-                let value = AggregateValue::from_bytes(unframe(Some(&value)).unwrap().1).unwrap();
+                let key = AggregateKey::from_bytes(unframe_ours(Some(&key)).unwrap().1).unwrap();
+                let value =
+                    AggregateValue::from_bytes(unframe_ours(Some(&value)).unwrap().1).unwrap();
                 row_of(key, Some(value)).unwrap()
             })
             .collect()
@@ -197,7 +198,7 @@ impl<'k> Seen<'k> {
     pub fn manifests(&self) -> BTreeMap<String, Vec<Manifest>> {
         let mut chains: BTreeMap<String, Vec<Manifest>> = BTreeMap::new();
         for (_, value) in self.records("gpad.ledger") {
-            let manifest = Manifest::from_bytes(unframe(value.as_deref()).unwrap().1).unwrap();
+            let manifest = Manifest::from_bytes(unframe_ours(value.as_deref()).unwrap().1).unwrap();
             chains
                 .entry(manifest.task.clone())
                 .or_default()
@@ -209,7 +210,9 @@ impl<'k> Seen<'k> {
     pub fn letters(&self) -> Vec<DeadLetter> {
         let letters = self.records("gpad.dead-letters").into_iter();
         letters
-            .map(|(_, value)| DeadLetter::from_bytes(unframe(value.as_deref()).unwrap().1).unwrap())
+            .map(|(_, value)| {
+                DeadLetter::from_bytes(unframe_ours(value.as_deref()).unwrap().1).unwrap()
+            })
             .collect()
     }
 

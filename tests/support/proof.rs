@@ -292,7 +292,7 @@ impl Proof {
             "**passed**: nothing lost, nothing twice, every sum right in every committed state",
         );
         eprintln!("{text}");
-        if let Ok(path) = std::env::var("GPAD_PROOF_REPORT") {
+        if let Ok(path) = std::env::var("GPADLIVE_PROOF_REPORT") {
             fs::write(path, text).unwrap();
         }
     }

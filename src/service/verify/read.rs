@@ -10,7 +10,7 @@ use super::VerifyError;
 use crate::adapters::log::{Log, Message, Position, Span};
 use crate::adapters::schemas::{NoSchema, Schemas};
 use crate::wire::datum::Datum;
-use crate::wire::framing::unframe;
+use crate::wire::framing::unframe_ours;
 
 /// Reads a whole topic, or on from positions; answers where to read on.
 ///
@@ -69,7 +69,7 @@ impl<'s, T: Datum> Reader<'s, T> {
     /// # Errors
     /// When the registry is away.
     pub fn read(&mut self, framed: Option<&[u8]>) -> Result<Result<T, String>, VerifyError> {
-        let (id, datum) = match unframe(framed) {
+        let (id, datum) = match unframe_ours(framed) {
             Ok(framed) => framed,
             Err(error) => return Ok(Err(error.to_string())),
         };
