@@ -7,6 +7,7 @@ mod source;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Value;
@@ -20,6 +21,7 @@ pub struct Settings {
     pub kafka: Kafka,
     pub topics: Topics,
     pub commit: Commit,
+    pub state: State,
     pub service_period: ServicePeriod,
     /// Appointment dates within this many days before and after the greatest `extracted_at` are live.
     pub horizon_days: u16,
@@ -79,6 +81,14 @@ pub struct ServicePeriod {
     pub from: Day,
     /// `None`: open-ended.
     pub to: Option<Day>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// `None`: no snapshots, a restart reads the changelog alone.
+    pub directory: Option<PathBuf>,
+    /// From the end of one snapshot to the beginning of the next.
+    pub snapshot: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +160,10 @@ impl Default for Settings {
             commit: Commit {
                 interval: Duration::from_millis(100),
                 records: 20_000,
+            },
+            state: State {
+                directory: None,
+                snapshot: Duration::from_mins(1),
             },
             service_period: ServicePeriod {
                 from: day(2020, 3, 1),

@@ -71,6 +71,9 @@ pub enum Payload<'a> {
     Unreadable { raw: &'a [u8], detail: &'a str },
 }
 
+/// Entries that every settlement looks at for what lies behind the horizon: far more than come in a day, over a day.
+const EVICTED: usize = 2_000;
+
 /// The pipeline's own entry among what is written down.
 const OWN: u32 = 0;
 
@@ -347,6 +350,7 @@ impl Pipeline {
             .unwrap_or(extracted_on);
         validate::horizon(day, newest, days)?;
         self.newest_admitted = Some(newest);
+        self.task.live_from(Day(newest.0.saturating_sub(days)));
         Ok(())
     }
 
@@ -452,14 +456,19 @@ impl Pipeline {
         self.task.keep_changes();
     }
 
-    /// Appends what the last settlement has changed. Called after each settlement, once.
-    pub fn write_changes(&mut self, block: &mut Blocks) {
+    /// Appends how far the task has come.
+    pub fn write_times(&self, block: &mut Blocks) {
         block.put(CALLERS, OWN, |into| {
             let newest_read = self.newest_read.map_or(i64::MIN, |newest| newest.0);
             let newest_admitted = self.newest_admitted.map_or(i32::MIN, |newest| newest.0);
             into.extend_from_slice(&newest_read.to_le_bytes());
             into.extend_from_slice(&newest_admitted.to_le_bytes());
         });
+        self.task.write_times(block);
+    }
+
+    /// Appends what the last settlement has changed. Called after each settlement, once.
+    pub fn write_changes(&mut self, block: &mut Blocks) {
         self.task.write_changes(block);
     }
 
@@ -533,6 +542,7 @@ impl Pipeline {
     /// As [`Self::settle`].
     pub fn settle_into(&mut self, out: &mut dyn FnMut(Change)) -> Summary {
         let settled = self.task.settle(out);
+        self.task.evict(EVICTED);
         let records = std::mem::take(&mut self.records);
         assert_eq!(
             settled.counts.total(),

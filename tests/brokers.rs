@@ -48,7 +48,10 @@ fn restart<'i>(proof: &Proof, instance: &'i mut Instance, name: &str, place: &st
 #[test]
 fn brokers_bounced_hard_and_clean_and_in_the_middle_of_transactions_cost_nothing() {
     let _alone = support::alone();
-    let (bounces, seed) = (size("GPADLIVE_PROOF_COUNT", 4), size("GPADLIVE_PROOF_SEED", 1));
+    let (bounces, seed) = (
+        size("GPADLIVE_PROOF_COUNT", 4),
+        size("GPADLIVE_PROOF_SEED", 1),
+    );
     let mut cluster = Cluster::start();
     let input = Input::draw(2_500 * usize::try_from(bounces).unwrap(), seed);
     let proof = Proof::prepare(&cluster.brokers(), input, PARTITIONS, REPLICATION);
@@ -125,7 +128,10 @@ fn brokers_bounced_hard_and_clean_and_in_the_middle_of_transactions_cost_nothing
 #[test]
 fn late_commits_resets_jitter_and_half_open_connections_cost_nothing() {
     let _alone = support::alone();
-    let (runs, seed) = (size("GPADLIVE_PROOF_COUNT", 4), size("GPADLIVE_PROOF_SEED", 1));
+    let (runs, seed) = (
+        size("GPADLIVE_PROOF_COUNT", 4),
+        size("GPADLIVE_PROOF_SEED", 1),
+    );
     let cluster = Cluster::start();
     let records = 2_500 * usize::try_from(runs).unwrap();
     let mut proof = Proof::prepare(

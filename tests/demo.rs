@@ -347,6 +347,8 @@ fn bring_up(log: &Arc<EmbeddedLog>) {
         observer: Arc::new(Unobserved),
         health: Arc::new(Health::default()),
         undecided: settings.kafka.undecided,
+        state: settings.state.clone(),
+        group: settings.kafka.group.clone(),
         stop: stop.clone(),
     };
     std::thread::scope(|scope| {

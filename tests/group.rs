@@ -145,7 +145,10 @@ fn zombies_are_fenced_and_none_of_their_rows_is_seen() {
 #[test]
 fn a_storm_of_rebalances_does_not_stop_the_work() {
     let _alone = support::alone();
-    let (seconds, seed) = (size("GPADLIVE_PROOF_COUNT", 35), size("GPADLIVE_PROOF_SEED", 1));
+    let (seconds, seed) = (
+        size("GPADLIVE_PROOF_COUNT", 35),
+        size("GPADLIVE_PROOF_SEED", 1),
+    );
     let per_second = 100;
     let kafka = Kafka::start();
     let records = usize::try_from(seconds).unwrap() * per_second;

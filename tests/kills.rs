@@ -110,7 +110,10 @@ impl Victim {
 
 #[test]
 fn killed_instances_lose_nothing_and_repeat_nothing() {
-    let (count, seed) = (size("GPADLIVE_PROOF_COUNT", 20), size("GPADLIVE_PROOF_SEED", 1));
+    let (count, seed) = (
+        size("GPADLIVE_PROOF_COUNT", 20),
+        size("GPADLIVE_PROOF_SEED", 1),
+    );
     let kills = usize::try_from(count).unwrap();
     let input = Input::draw(kills * RECORDS_PER_KILL, seed);
     let kafka = Kafka::start();

@@ -527,14 +527,14 @@ proptest! {
     /// Catches the same of manifests.
     #[test]
     fn manifests_round_trip(
-        task: String, numbers: [i64; 4], previous_hash in bytes(),
+        task: String, numbers: [i64; 4], previous_hash in bytes(), snapshot in bytes(),
         positions in vec((any::<String>(), any::<i32>(), any::<[i64; 3]>()), 0..3),
         dispositions in dispositions(), readmitted in dispositions(),
         rows in vec((any::<String>(), any::<i64>(), bytes(), of((any::<i64>(), bytes()))), 0..3),
     ) {
         let [epoch, sequence, pending, as_of] = numbers;
         let manifest = Manifest {
-            task, epoch, sequence, previous_hash, hash: Bytes::default(), pending, as_of,
+            task, epoch, sequence, previous_hash, hash: Bytes::default(), pending, as_of, snapshot,
             positions: positions.into_iter()
                 .map(|(topic, partition, [from, to, records])| Positions { topic, partition, from, to, records }).collect(),
             dispositions, readmitted,

@@ -79,6 +79,8 @@ impl Running {
             observer: Arc::new(Unobserved),
             health: Arc::new(Health::default()),
             undecided: Duration::from_mins(1),
+            state: Settings::default().state,
+            group: "gpad-live".to_owned(),
             stop: stop.clone(),
         };
         Self {

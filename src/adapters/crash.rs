@@ -38,6 +38,10 @@ points! {
     Committing = "committing",
     /// The broker has committed, the task does not know it yet.
     Committed = "committed",
+    /// A part of a snapshot is written.
+    Snapshot = "snapshot",
+    /// A part of the state is about to be read back.
+    Restoring = "restoring",
 }
 
 /// Passes a point; does not return where the process is to die here.

@@ -157,6 +157,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         observer: serving.observer.clone(),
         health,
         undecided: settings.kafka.undecided,
+        state: settings.state.clone(),
+        group: settings.kafka.group.clone(),
         stop: stop.clone(),
     };
     let outcome = service.run().map_err(|error| Failure::Failed(error.into()));

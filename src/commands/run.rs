@@ -87,6 +87,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         observer: serving.observer.clone(),
         health,
         undecided: settings.kafka.undecided,
+        state: settings.state.clone(),
+        group: settings.kafka.group.clone(),
         stop,
     };
     service

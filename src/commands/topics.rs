@@ -90,7 +90,9 @@ fn wanted(settings: &Settings, plan: &AggregatePlan) -> Vec<NewTopic> {
         ));
     }
     for reference in ReferenceTopic::ALL {
-        topics.push(topic(reference.name(), 1, std::slice::from_ref(&compact)));
+        // State stands on the reference data of its time (docs/decisions/0014): 30 days of it stay as they came.
+        let lag = ("min.compaction.lag.ms", "2592000000".to_owned());
+        topics.push(topic(reference.name(), 1, &[compact.clone(), lag]));
     }
     for aggregate in &plan.aggregates {
         let name = crate::adapters::effects::aggregate_topic(&aggregate.name);

@@ -10,7 +10,7 @@ use toml::Value;
 use super::source::{Source, integer, text, texts};
 use super::{
     ClockSetting, Commit, ConfigError, Http, Kafka, Metrics, Registry, Secret, ServicePeriod,
-    Settings, Shown, Topics, Windows,
+    Settings, Shown, State, Topics, Windows,
 };
 use crate::domain::time::{Day, Timestamp};
 
@@ -49,6 +49,29 @@ impl Settings {
                     default.commit.records,
                     1..=1_000_000,
                 )?,
+            },
+            state: State {
+                directory: source.take(
+                    "state.directory",
+                    default.state.directory,
+                    "a directory, or off",
+                    |value| match text(value)?.as_str() {
+                        "off" => Some(None),
+                        path => Some(Some(path.into())),
+                    },
+                    |directory| {
+                        directory.as_ref().map_or_else(
+                            || "\"off\"".to_owned(),
+                            |path| format!("\"{}\"", path.display()),
+                        )
+                    },
+                )?,
+                snapshot: Duration::from_secs(number(
+                    &mut source,
+                    "state.snapshot_seconds",
+                    default.state.snapshot.as_secs(),
+                    1..=86_400,
+                )?),
             },
             service_period: service_period(&mut source, default.service_period)?,
             horizon_days: number(&mut source, "horizon_days", default.horizon_days, 1..=3_660)?,

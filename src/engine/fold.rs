@@ -199,7 +199,7 @@ impl Fold {
         let (old_groups, new_groups) = (groups(stood), groups(stands));
         let differs = Differs::between(stood, stands);
         for (folder, aggregate) in self.folders.iter_mut().zip(&self.plan.aggregates) {
-            if !aggregate.reads_any(&differs) {
+            if !aggregate.reads_any(differs) {
                 continue;
             }
             let measures = aggregate.measures.len();

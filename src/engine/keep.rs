@@ -39,25 +39,25 @@ impl AggregatePlan {
     /// What state written under this plan can be read back under: names, windows, keys and measures.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        let mut text = String::new();
-        for aggregate in &self.aggregates {
+        let lines = self.aggregates.iter().map(|aggregate| {
             let dimensions: Vec<_> = aggregate.dimensions().collect();
-            text += &format!(
-                "{} {:?} {:?} {dimensions:?} {} {:?} {}\n",
+            format!(
+                "{} {:?} {:?} {dimensions:?} {} {:?} {}",
                 aggregate.name,
                 aggregate.window,
                 aggregate.measures,
                 aggregate.has_practice(),
                 aggregate.above_practice(),
                 aggregate.has_supplier(),
-            );
-        }
+            )
+        });
+        let text = lines.collect::<Vec<_>>().join("\n");
         xxhash_rust::xxh3::xxh3_64(text.as_bytes())
     }
 }
 
 fn put_new(table: u8, kept: &dyn Kept, written: &mut u32, block: &mut Blocks) {
-    while *written < kept.len() {
+    while *written < kept.entries() {
         block.put(table, *written, |into| kept.write(*written, into));
         *written += 1;
     }
@@ -97,9 +97,13 @@ impl Task {
         self.consultations.keep_changes();
     }
 
+    /// Appends how far the task has come.
+    pub fn write_times(&self, block: &mut Blocks) {
+        block.put(TIMES, 0, |into| self.put_times(into));
+    }
+
     /// Appends every entry that the last settlement has changed. Called after each settlement, once.
     pub fn write_changes(&mut self, block: &mut Blocks) {
-        block.put(TIMES, 0, |into| self.write_times(into));
         let written = &mut self.written;
         put_new(PRACTICES, &self.practices, &mut written.practices, block);
         put_new(SLOT_TYPES, &self.slot_types, &mut written.slot_types, block);
@@ -129,7 +133,7 @@ impl Task {
     pub fn kept_entries(&self) -> u64 {
         (PRACTICES..)
             .map_while(|table| self.table(table))
-            .map(|kept| u64::from(kept.len()))
+            .map(|kept| u64::from(kept.entries()))
             .sum()
     }
 
@@ -188,10 +192,10 @@ impl Task {
             rows.kept_mut().restored();
         }
         self.written = Written {
-            practices: Kept::len(&self.practices),
-            slot_types: self.slot_types.len(),
+            practices: self.practices.entries(),
+            slot_types: self.slot_types.entries(),
             texts: self.consultations.texts().piece(),
-            places: self.fold.places().len(),
+            places: self.fold.places().entries(),
         };
         self.upcoming.clear();
         for index in self.slots.indexes() {
@@ -215,7 +219,7 @@ impl Task {
         Ok(counts)
     }
 
-    fn write_times(&self, into: &mut Vec<u8>) {
+    fn put_times(&self, into: &mut Vec<u8>) {
         into.extend_from_slice(&self.now.0.to_le_bytes());
         for supplier in Supplier::ALL {
             let newest = self.watermarks().of(supplier);
@@ -238,12 +242,16 @@ impl Task {
 }
 
 impl Rollup {
-    /// Appends every row that the last settlement has changed. Called after each settlement, once.
-    pub fn write_changes(&mut self, block: &mut Blocks) {
+    /// Appends how far it has come.
+    pub fn write_times(&self, block: &mut Blocks) {
         let as_of = self.as_of.0;
         block.put(TIMES, 0, |into| {
-            into.extend_from_slice(&as_of.to_le_bytes())
+            into.extend_from_slice(&as_of.to_le_bytes());
         });
+    }
+
+    /// Appends every row that the last settlement has changed. Called after each settlement, once.
+    pub fn write_changes(&mut self, block: &mut Blocks) {
         put_new(PLACES, &self.places, &mut self.places_written, block);
         put_rows(self.all_rows_mut(), block);
     }
@@ -258,7 +266,7 @@ impl Rollup {
     pub fn kept_entries(&self) -> u64 {
         (PLACES..)
             .map_while(|table| self.table(table))
-            .map(|kept| u64::from(kept.len()))
+            .map(|kept| u64::from(kept.entries()))
             .sum()
     }
 
@@ -294,7 +302,7 @@ impl Rollup {
     /// Makes what was read back ready to go on.
     pub fn restored(&mut self) {
         self.places.restored();
-        self.places_written = self.places.len();
+        self.places_written = self.places.entries();
         for rows in self.all_rows_mut() {
             rows.kept_mut().restored();
         }

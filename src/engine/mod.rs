@@ -3,6 +3,7 @@
 pub mod changes;
 pub mod fact;
 pub mod fold;
+mod horizon;
 pub mod keep;
 pub mod ledger;
 mod places;

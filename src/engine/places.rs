@@ -29,7 +29,7 @@ impl Ranks {
 /// Interned places, ranked by their order when asked.
 #[derive(Debug, Default)]
 pub struct Places {
-    places: Vec<Arc<Place>>,
+    all: Vec<Arc<Place>>,
     numbers: FxHashMap<Arc<Place>, u32>,
     ranks: Ranks,
 }
@@ -39,26 +39,26 @@ impl Places {
         if let Some(found) = self.numbers.get(&place) {
             return *found;
         }
-        let number = u32::try_from(self.places.len()).expect("fewer than 2^32 places");
+        let number = u32::try_from(self.all.len()).expect("fewer than 2^32 places");
         let place = Arc::new(place);
-        self.places.push(place.clone());
+        self.all.push(place.clone());
         self.numbers.insert(place, number);
         number
     }
 
     #[must_use]
     pub fn get(&self, number: u32) -> &Arc<Place> {
-        &self.places[number as usize]
+        &self.all[number as usize]
     }
 
     /// Ranks places anew, if any came since.
     pub fn rank(&mut self) {
-        if self.ranks.0.len() == self.places.len() {
+        if self.ranks.0.len() == self.all.len() {
             return;
         }
-        let mut sorted: Vec<usize> = (0..self.places.len()).collect();
-        sorted.sort_unstable_by_key(|at| &self.places[*at]);
-        self.ranks.0.resize(self.places.len(), 0);
+        let mut sorted: Vec<usize> = (0..self.all.len()).collect();
+        sorted.sort_unstable_by_key(|at| &self.all[*at]);
+        self.ranks.0.resize(self.all.len(), 0);
         for (rank, at) in (0_u32..).zip(sorted) {
             self.ranks.0[at] = rank;
         }
@@ -72,7 +72,7 @@ impl Places {
 
     /// Makes what is read back ready to be looked up.
     pub fn restored(&mut self) {
-        let places = self.places.iter().cloned();
+        let places = self.all.iter().cloned();
         self.numbers = places.zip(0..).collect();
     }
 }
@@ -91,8 +91,8 @@ const fn codes(place: &Place) -> [&Code; 8] {
 }
 
 impl Kept for Places {
-    fn len(&self) -> u32 {
-        self.places.len() as u32
+    fn entries(&self) -> u32 {
+        self.all.len() as u32
     }
 
     fn write(&self, number: u32, into: &mut Vec<u8>) {
@@ -115,10 +115,10 @@ impl Kept for Places {
             region_ons: code()?,
         };
         let number = number as usize;
-        if self.places.len() <= number {
-            self.places.resize(number + 1, Arc::default());
+        if self.all.len() <= number {
+            self.all.resize(number + 1, Arc::default());
         }
-        self.places[number] = Arc::new(place);
+        self.all[number] = Arc::new(place);
         fields.end()
     }
 }

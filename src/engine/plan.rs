@@ -175,7 +175,7 @@ impl Aggregate {
     }
 
     /// Whether two facts that differ so can differ in what they add here.
-    pub(super) const fn reads_any(&self, differs: &Differs) -> bool {
+    pub(super) const fn reads_any(&self, differs: Differs) -> bool {
         self.reads_publication && differs.publication
             || self.reads_capacity && differs.capacity
             || self.reads_consultations && differs.consultations

@@ -53,14 +53,13 @@ impl Task {
         topic: SupplierTopic,
     ) {
         let practice = self.practices.number(&self.reference, practice);
-        let category = match categorised.own {
-            Some(own) => CategorySource::Own(own),
-            None => {
-                let text = categorised.slot_type;
-                let (reference, practices) = (&self.reference, &self.practices);
-                let index = self.slot_types.intern(reference, practices, practice, text);
-                CategorySource::Mapping(index)
-            }
+        let category = if let Some(own) = categorised.own {
+            CategorySource::Own(own)
+        } else {
+            let (reference, practices) = (&self.reference, &self.practices);
+            let text = categorised.slot_type;
+            let index = (self.slot_types).intern(reference, practices, practice, text);
+            CategorySource::Mapping(index)
         };
         let is_covid = categorised.is_covid_vaccination;
         let read = read::appointment(draft, category, is_covid);

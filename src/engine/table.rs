@@ -127,7 +127,7 @@ impl Table {
 }
 
 impl Kept for Table {
-    fn len(&self) -> u32 {
+    fn entries(&self) -> u32 {
         Self::len(self) as u32
     }
 

@@ -11,6 +11,7 @@ use crate::domain::topic::{Supplier, SupplierTopic};
 
 use super::fact::Fact;
 use super::fold::{Change, Fold};
+use super::horizon::Horizon;
 use super::keep::Written;
 use super::ledger::Counts;
 use super::plan::AggregatePlan;
@@ -62,6 +63,7 @@ pub struct Task {
     /// Slots that the last settlement has changed.
     pub(super) changed_slots: Vec<SlotIndex>,
     pub(super) written: Written,
+    pub(super) horizon: Horizon,
 }
 
 /// What the task tells of a settlement, beside what has changed.
@@ -94,6 +96,7 @@ impl Task {
             keeps: false,
             changed_slots: Vec::new(),
             written: Written::default(),
+            horizon: Horizon::default(),
         }
     }
 
@@ -152,7 +155,11 @@ impl Task {
     pub(super) fn take_appointment(&mut self, new: &Appointment) -> Disposition {
         let held = &new.held;
         self.watermarks.see(held.supplier, held.version.at);
-        let index = self.slots.find_or_wait(new.identity);
+        let mut index = self.slots.find_or_wait(new.identity);
+        if self.is_behind(index) && self.forget(index) {
+            // As if it had been forgotten before: when that happens must not matter.
+            index = self.slots.find_or_wait(new.identity);
+        }
         let slot = self.slots.get(index);
         let (disposition, replaces) = match slot.version() {
             None => (Disposition::Accepted, true),
@@ -242,6 +249,7 @@ impl Task {
             .slots
             .indexes()
             .filter(|index| self.slots.get(*index).practice().is_some_and(is_changed))
+            .filter(|index| !self.is_behind(*index))
             .collect();
         let unbooked: Vec<_> = self
             .consultations

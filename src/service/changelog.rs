@@ -8,13 +8,14 @@ use std::ops::ControlFlow;
 
 use super::note::Note;
 use super::outputs::{CHANGELOG, Draft};
-use super::worker::Stage;
+use super::stage::Stage;
+use crate::adapters::crash::{self, Point};
 use crate::adapters::log::{Log, LogError, Remedy, Span};
 use crate::engine::keep::CALLERS;
 use crate::engine::state::block::{Blocks, Cursor, Damage, Fields};
 
 /// The changelog's own entry: which transaction wrote the blocks.
-const WRITTEN_BY: u32 = 2;
+pub const WRITTEN_BY: u32 = 2;
 /// A round begins once as many entries were written as the state has, and not before these.
 const FEWEST: u64 = 20_000;
 /// Entries of the whole that go with a transaction beside as many as it changed.
@@ -31,11 +32,34 @@ pub struct Changelog {
     obsolete: Option<i64>,
 }
 
+/// What a snapshot has read back already.
+#[derive(Debug, Clone, Copy)]
+pub struct Snapshot {
+    /// Where the changelog goes on.
+    pub from: i64,
+    pub written_by: (i64, i64),
+}
+
 #[derive(Debug)]
 struct Round {
     /// Everything before is written again in this round.
     from: i64,
     cursor: Cursor,
+}
+
+/// The epoch and sequence that a changelog's own entry names.
+pub fn signature(entry: &[u8]) -> Option<(i64, i64)> {
+    let mut fields = Fields(entry);
+    let signature = (fields.i64()?, fields.i64()?);
+    fields.end().map(|()| signature)
+}
+
+/// Which transaction the blocks are of.
+pub fn sign(blocks: &mut Blocks, epoch: i64, sequence: i64) {
+    blocks.put(CALLERS, WRITTEN_BY, |into| {
+        into.extend_from_slice(&epoch.to_le_bytes());
+        into.extend_from_slice(&sequence.to_le_bytes());
+    });
 }
 
 impl Changelog {
@@ -52,10 +76,8 @@ impl Changelog {
     ) -> Result<(), LogError> {
         let (blocks, partition) = (&mut self.blocks, stage.changelog());
         blocks.begin(stage.outputs().plan.fingerprint());
-        blocks.put(CALLERS, WRITTEN_BY, |into| {
-            into.extend_from_slice(&epoch.to_le_bytes());
-            into.extend_from_slice(&sequence.to_le_bytes());
-        });
+        sign(blocks, epoch, sequence);
+        stage.write_times(blocks);
         stage.write_changes(blocks);
         self.obsolete = None;
         if self.round.is_none() && self.written >= stage.kept_entries().max(FEWEST) {
@@ -93,14 +115,15 @@ impl Changelog {
         }
     }
 
-    /// Reads the state back as the note's transaction left it; `false` if ordered to end meanwhile.
+    /// Reads the state back as the note's transaction left it, from an offset if a snapshot was read before;
+    /// `false` if ordered to end meanwhile.
     ///
     /// # Errors
     /// When what is there is not that state.
     pub fn restore(
         &mut self,
         stage: &mut impl Stage,
-        note: &Note,
+        (note, snapshot): (&Note, Option<Snapshot>),
         log: &dyn Log,
         mut go_on: impl FnMut() -> bool,
     ) -> Result<bool, LogError> {
@@ -110,10 +133,15 @@ impl Changelog {
         (self.round, self.written, self.obsolete) = (None, 0, None);
         let span = Span {
             partition,
-            from: log.ends(CHANGELOG, partition)?.first,
+            from: match &snapshot {
+                Some(snapshot) => snapshot.from,
+                None => log.ends(CHANGELOG, partition)?.first,
+            },
             until: None,
         };
-        let (mut newest, mut damage, mut ended) = (None, None, false);
+        // There may be nothing behind a snapshot.
+        let mut newest = snapshot.map(|snapshot| snapshot.written_by);
+        let (mut damage, mut ended) = (None, false);
         log.scan(CHANGELOG, &[span], &mut |message| {
             ended = !go_on();
             if ended {
@@ -123,10 +151,12 @@ impl Changelog {
             else {
                 return ControlFlow::Continue(());
             };
-            let read = stage.read_block(message.value.unwrap_or_default(), &mut |entry| {
-                let mut fields = Fields(entry);
-                newest = Some((fields.i64()?, fields.i64()?));
-                fields.end()
+            crash::pass(Point::Restoring);
+            let read = stage.read_block(message.value.unwrap_or_default(), &mut |number, entry| {
+                if number == WRITTEN_BY {
+                    newest = Some(signature(entry)?);
+                }
+                Some(())
             });
             match read {
                 Ok(entries) => {

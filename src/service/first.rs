@@ -7,9 +7,9 @@ use super::note::Note;
 use super::observe::{Observation, Observer};
 use super::outputs::{Draft, Outputs};
 use super::reference::{ReferenceFeed, Snapshot};
+use super::stage::{Hindrance, Stage};
 use super::standing::Standings;
 use super::stop::Stop;
-use super::worker::{Hindrance, Stage};
 use crate::adapters::log::{LogError, Message, Position};
 use crate::adapters::partitioner::partition_of;
 use crate::adapters::schemas::Schemas;
@@ -123,14 +123,14 @@ impl Stage for FirstStage {
     fn read_block(
         &mut self,
         block: &[u8],
-        of_changelog: &mut dyn FnMut(&[u8]) -> Option<()>,
+        others: &mut dyn FnMut(u32, &[u8]) -> Option<()>,
     ) -> Result<usize, Damage> {
         let standings = &mut self.standings;
         self.pipeline.read_block(block, |number, entry| {
             if number == STANDINGS {
                 standings.read(entry)
             } else {
-                of_changelog(entry)
+                others(number, entry)
             }
         })
     }
@@ -141,8 +141,12 @@ impl Stage for FirstStage {
         Ok(())
     }
 
-    fn write_changes(&mut self, blocks: &mut Blocks) {
+    fn write_times(&self, blocks: &mut Blocks) {
         blocks.put(CALLERS, STANDINGS, |into| self.standings.write(into));
+        self.pipeline.write_times(blocks);
+    }
+
+    fn write_changes(&mut self, blocks: &mut Blocks) {
         self.pipeline.write_changes(blocks);
     }
 

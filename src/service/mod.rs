@@ -9,6 +9,8 @@ mod observe;
 mod outputs;
 mod reference;
 mod second;
+mod snapshot;
+mod stage;
 mod standing;
 mod stop;
 mod topics;
@@ -25,7 +27,7 @@ use crate::adapters::clock::{Clock, monotonic};
 use crate::adapters::log::{Change, Log, LogError, Membership, Remedy, Unit};
 use crate::adapters::registry::RegistryError;
 use crate::adapters::schemas::Schemas;
-use crate::config::Commit;
+use crate::config::{self, Commit};
 use crate::pipeline::Plan;
 
 pub use note::Note;
@@ -60,6 +62,10 @@ pub struct Service {
     pub health: Arc<Health>,
     /// A transaction of another producer that is open for longer holds an input up.
     pub undecided: Duration,
+    /// Where snapshots of the tasks' state go.
+    pub state: config::State,
+    /// The group whose state it is.
+    pub group: String,
     pub stop: Stop,
 }
 
@@ -243,6 +249,8 @@ impl Service {
             commit: self.commit.clone(),
             health: self.health.clone(),
             observer: self.observer.clone(),
+            state: self.state.clone(),
+            group: self.group.clone(),
         };
         let (name, work): (String, Box<dyn FnOnce() -> Result<(), LogError> + Send>) =
             if unit.topic == 0 {

@@ -18,6 +18,8 @@ pub struct Note {
     pub hash: Vec<u8>,
     /// The time that the core was told last.
     pub now: Timestamp,
+    /// The snapshot that this state can be read back from, SHA-256.
+    pub snapshot: Option<Vec<u8>>,
     /// How far the reference topics had been read, in their fixed order; `None` where it would not fit.
     pub reference: Option<Vec<Position>>,
 }
@@ -27,7 +29,11 @@ impl Note {
     #[must_use]
     pub fn write(&self) -> String {
         let hash = Bytes(self.hash.clone());
-        let start = format!("1 {} {} {hash} {}", self.epoch, self.sequence, self.now.0);
+        let mut start = format!("1 {} {} {hash} {}", self.epoch, self.sequence, self.now.0);
+        if let Some(snapshot) = &self.snapshot {
+            let snapshot = Bytes(snapshot.clone()).to_string();
+            start.extend([" s ", &snapshot]);
+        }
         let reference = self.reference.as_ref().map(|positions| {
             positions
                 .iter()
@@ -54,7 +60,15 @@ impl Note {
         let sequence = words.next()?.parse().ok()?;
         let hash = unhex(words.next()?)?;
         let now = Timestamp(words.next()?.parse().ok()?);
-        let reference = match words.next() {
+        let mut next = words.next();
+        let snapshot = if next == Some("s") {
+            let hash = unhex(words.next()?)?;
+            next = words.next();
+            Some(hash)
+        } else {
+            None
+        };
+        let reference = match next {
             None => None,
             Some("r") => Some(words.map(position).collect::<Option<_>>()?),
             Some(_) => return None,
@@ -64,6 +78,7 @@ impl Note {
             sequence,
             hash,
             now,
+            snapshot,
             reference,
         })
     }
@@ -107,6 +122,7 @@ mod tests {
             sequence: 41,
             hash: (0..32).collect(),
             now: Timestamp(-1),
+            snapshot: (partitions % 2 == 0).then(|| vec![7; 32]),
             reference: Some(reference),
         }
     }

@@ -79,13 +79,6 @@ impl Outputs {
         let at = aggregates.position(|aggregate| aggregate.name == row.aggregate);
         &self.aggregates[at.expect("rows come from the plan's aggregates")]
     }
-
-    /// Takes a row in that was published before: it stands again, and does not go out.
-    pub fn stand(&self, standings: &mut Standings, row: &Row) {
-        let mut key = Vec::new();
-        effects::key_of(row).write(&mut key);
-        standings.apply(&self.aggregate(row).topic, &key, row);
-    }
 }
 
 /// What went to one output.
@@ -208,6 +201,7 @@ impl Draft {
             pending: self.pending,
             rows: rows.collect(),
             as_of: self.as_of.0,
+            snapshot: Bytes(link.snapshot),
         }
         .sealed();
         framed(outputs.ledger, &manifest.to_bytes(), &mut self.value);
@@ -219,6 +213,8 @@ impl Draft {
 
 /// Where a manifest stands in its task's chain.
 pub struct Link {
+    /// The hash of a snapshot that was completed since the one before; empty if none was.
+    pub snapshot: Vec<u8>,
     pub epoch: i64,
     pub previous_hash: Vec<u8>,
     pub positions: Vec<Positions>,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::first::STANDINGS;
 use super::note::Note;
 use super::outputs::{DELTAS, Draft, Outputs};
+use super::stage::{Hindrance, Stage};
 use super::standing::Standings;
-use super::worker::{Hindrance, Stage};
 use crate::adapters::effects;
 use crate::adapters::log::{LogError, Message, Position, Remedy};
 use crate::domain::time::Timestamp;
@@ -73,14 +73,14 @@ impl Stage for SecondStage {
     fn read_block(
         &mut self,
         block: &[u8],
-        of_changelog: &mut dyn FnMut(&[u8]) -> Option<()>,
+        others: &mut dyn FnMut(u32, &[u8]) -> Option<()>,
     ) -> Result<usize, Damage> {
         let standings = &mut self.standings;
         self.rollup.read_block(block, |number, entry| {
             if number == STANDINGS {
                 standings.read(entry)
             } else {
-                of_changelog(entry)
+                others(number, entry)
             }
         })
     }
@@ -92,8 +92,12 @@ impl Stage for SecondStage {
         Ok(())
     }
 
-    fn write_changes(&mut self, blocks: &mut Blocks) {
+    fn write_times(&self, blocks: &mut Blocks) {
         blocks.put(CALLERS, STANDINGS, |into| self.standings.write(into));
+        self.rollup.write_times(blocks);
+    }
+
+    fn write_changes(&mut self, blocks: &mut Blocks) {
         self.rollup.write_changes(blocks);
     }
 

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use super::changelog::Changelog;
 use super::note::Note;
 use super::observe::{Commit, Condition, Health, Observation, Observer};
-use super::outputs::{Draft, Link, Outputs};
+use super::outputs::{CHANGELOG, Draft, Link};
+use super::snapshot::Snapshots;
+use super::stage::{Hindrance, Stage};
 use crate::adapters::clock::{Clock, monotonic};
 use crate::adapters::log::{Log, LogError, Message, Output, Position, Reader, Remedy};
 use crate::config;
 use crate::domain::time::Timestamp;
-use crate::engine::state::block::{Blocks, Cursor, Damage};
 use crate::wire::output::Positions;
 
 /// How often a worker looks up: at orders, at the time, at news.
@@ -24,62 +25,6 @@ const HAND: Duration = Duration::from_secs(1);
 const AFTER_FENCING: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// What a worker works on.
-pub trait Stage: Send {
-    /// Also the second half of the transactional id.
-    fn name(&self) -> &str;
-    fn topics(&self) -> Vec<&'static str>;
-    fn partition(&self) -> i32;
-    fn outputs(&self) -> &Outputs;
-    /// Forgets everything. With a note, what is read back next is the state that its transaction left.
-    ///
-    /// # Errors
-    /// When what the note refers to cannot be read.
-    fn reset(&mut self, note: Option<&Note>) -> Result<(), LogError>;
-    /// Takes in a block of state; the changelog's own entry goes to `of_changelog`. Answers the entries read.
-    ///
-    /// # Errors
-    /// When the block is damaged, or of another configuration.
-    fn read_block(
-        &mut self,
-        block: &[u8],
-        of_changelog: &mut dyn FnMut(&[u8]) -> Option<()>,
-    ) -> Result<usize, Damage>;
-    /// All was read back: goes on from there.
-    ///
-    /// # Errors
-    /// When it does not fit the reference data.
-    fn restored(&mut self, note: &Note) -> Result<(), Damage>;
-    /// Appends what the last settlement has changed.
-    fn write_changes(&mut self, blocks: &mut Blocks);
-    /// Appends a part of the whole; `true` when all parts were written.
-    fn write_part(&self, cursor: &mut Cursor, entries: usize, blocks: &mut Blocks) -> bool;
-    /// Entries of the whole.
-    fn kept_entries(&self) -> u64;
-    /// Its partition of the changelog.
-    fn changelog(&self) -> i32;
-    /// Takes in one record.
-    ///
-    /// # Errors
-    /// When it was not taken in.
-    fn take(&mut self, message: &Message<'_>) -> Result<(), Hindrance>;
-    /// Whether there is something to settle though nothing was read.
-    fn has_news(&self) -> bool;
-    /// Puts what has changed into the draft; whether there is anything to commit.
-    fn settle(&mut self, now: Timestamp, draft: &mut Draft) -> bool;
-    /// The reference data that the figures settled last are of.
-    fn reference(&self) -> Option<Vec<Position>>;
-    /// Tells the observer how large it is.
-    fn tell(&self);
-}
-
-/// Why a record was not taken in.
-pub enum Hindrance {
-    /// It can be later.
-    Wait(String),
-    Fatal(LogError),
-}
 
 /// What the supervisor wants of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +63,9 @@ pub struct Surroundings {
     pub commit: config::Commit,
     pub health: Arc<Health>,
     pub observer: Arc<dyn Observer>,
+    pub state: config::State,
+    /// Whose state it is: the file names of two groups must differ.
+    pub group: String,
 }
 
 /// A record that could not be taken in yet: it was borrowed, and is kept here meanwhile.
@@ -145,6 +93,8 @@ pub struct Worker<S> {
     epoch: i64,
     draft: Draft,
     changelog: Changelog,
+    /// `None`: none are wanted.
+    snapshots: Option<Snapshots>,
     /// The draft was to be committed, and may or may not have been.
     in_doubt: Option<Note>,
     open: Open,
@@ -185,6 +135,7 @@ struct Open {
 impl<S: Stage> Worker<S> {
     pub fn new(stage: S, around: Surroundings, orders: Arc<Orders>) -> Self {
         let topics = stage.topics();
+        let snapshots = Snapshots::new(&around.state, &around.group, stage.name());
         Self {
             positions: vec![0; topics.len()],
             committed: vec![0; topics.len()],
@@ -197,6 +148,7 @@ impl<S: Stage> Worker<S> {
             epoch: 0,
             draft: Draft::default(),
             changelog: Changelog::default(),
+            snapshots,
             in_doubt: None,
             open: Open::default(),
             held: None,
@@ -266,11 +218,25 @@ impl<S: Stage> Worker<S> {
                 Order::Drop => return Ok(()),
             }
             self.read(&mut *reader)?;
+            if self.open.since.is_none() && self.held.is_none() {
+                // The state is that of the last commit, and nobody waits.
+                self.snapshot();
+            }
             if self.is_due() {
                 self.commit(&mut *output)?;
                 self.tell(&*reader);
             }
         }
+    }
+
+    fn snapshot(&mut self) {
+        let Some(snapshots) = &mut self.snapshots else {
+            return;
+        };
+        let (log, partition) = (&self.around.log, self.stage.changelog());
+        snapshots.step(&self.stage, self.chain.as_ref(), || {
+            log.ends(CHANGELOG, partition).map(|ends| ends.end)
+        });
     }
 
     /// Makes the state in memory that of the last committed transaction, with as little work as that takes.
@@ -331,6 +297,9 @@ impl<S: Stage> Worker<S> {
                 }
             };
         self.state_of = StateOf::Nothing;
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.abandon();
+        }
         (self.open, self.held) = (Open::default(), None);
         self.positions.fill(0);
         self.epoch = note.as_ref().map_or(0, |note| note.epoch + 1);
@@ -345,10 +314,22 @@ impl<S: Stage> Worker<S> {
             })
             .collect();
         if let Some(note) = &note {
+            let snapshot = match &self.snapshots {
+                Some(snapshots) => match snapshots.restore(note, &mut self.stage) {
+                    Ok(snapshot) => snapshot,
+                    Err(why) => {
+                        tracing::warn!("{why}; the changelog serves alone");
+                        self.stage.reset(Some(note))?;
+                        None
+                    }
+                },
+                None => None,
+            };
             let (orders, log) = (&self.orders, &*self.around.log);
             let go_on = || orders.get() == Order::Work;
             let began = monotonic();
-            if !(self.changelog).restore(&mut self.stage, note, log, go_on)? {
+            let from = (note, snapshot);
+            if !(self.changelog).restore(&mut self.stage, from, log, go_on)? {
                 return Ok(());
             }
             self.stage
@@ -357,6 +338,7 @@ impl<S: Stage> Worker<S> {
             tracing::info!(
                 task = name,
                 entries = self.stage.kept_entries(),
+                from_snapshot = snapshot.is_some(),
                 took_ms = began.elapsed().as_millis(),
                 "restored"
             );
@@ -513,7 +495,9 @@ impl<S: Stage> Worker<S> {
                 records: self.open.by_topic.get(at).copied().unwrap_or(0),
             })
             .collect();
+        let taken = self.snapshots.as_mut().and_then(Snapshots::taken);
         let link = Link {
+            snapshot: taken.map_or_else(Vec::new, Vec::from),
             epoch: self.epoch,
             previous_hash: self
                 .chain
@@ -528,6 +512,10 @@ impl<S: Stage> Worker<S> {
             sequence,
             hash,
             now,
+            snapshot: match taken {
+                Some(hash) => Some(hash.to_vec()),
+                None => self.chain.as_ref().and_then(|note| note.snapshot.clone()),
+            },
             reference,
         };
         self.draft.transaction.note = note.write();
@@ -540,11 +528,18 @@ impl<S: Stage> Worker<S> {
     /// The draft is committed.
     fn adopt(&mut self, note: Note, took: Duration) {
         self.state_of = StateOf::Note(self.draft.transaction.note.clone());
+        let before = self.chain.take().and_then(|note| note.snapshot);
+        if let (Some(snapshots), Some(hash)) = (&self.snapshots, &note.snapshot)
+            && before.as_ref() != Some(hash)
+        {
+            snapshots.keep(hash);
+        }
         self.chain = Some(note);
         self.committed.clone_from(&self.positions);
         self.changelog
             .committed(self.stage.changelog(), &*self.around.log);
         let open = std::mem::take(&mut self.open);
+        self.snapshot();
         tracing::debug!(
             task = self.stage.name(),
             records = open.records,
@@ -583,14 +578,6 @@ impl<S: Stage> Worker<S> {
         self.around
             .health
             .worker(self.stage.name(), Condition::Waiting(why));
-    }
-}
-
-fn flow(go_on: bool) -> ControlFlow<()> {
-    if go_on {
-        ControlFlow::Continue(())
-    } else {
-        ControlFlow::Break(())
     }
 }
 

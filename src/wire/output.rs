@@ -240,6 +240,8 @@ shape! {
         rows: Vec<Written>,
         /// Event time that the task had reached, milliseconds since 1970-01-01T00:00:00Z.
         as_of: i64,
+        /// SHA-256 of a snapshot of the task's state that may be used from here on; empty if none was completed.
+        snapshot: Bytes,
     }
 }
 
@@ -352,6 +354,7 @@ mod tests {
             pending: 0,
             rows: Vec::new(),
             as_of: 1_650_000_000_000,
+            snapshot: Bytes::default(),
         }
     }
 

@@ -368,6 +368,7 @@ impl Core {
     pub fn keep(&mut self, kept: &mut Kept, plan: &Plan, entries: usize) {
         let mut block = Blocks::default();
         block.begin(plan.aggregates.fingerprint());
+        self.pipeline.write_times(&mut block);
         self.pipeline.write_changes(&mut block);
         let first = &mut kept.first;
         let is_complete = self
@@ -375,6 +376,7 @@ impl Core {
             .write_part(&mut first.cursor, entries, &mut block);
         first.push(&block, is_complete);
         block.begin(plan.aggregates.fingerprint());
+        self.rollup.write_times(&mut block);
         self.rollup.write_changes(&mut block);
         let second = &mut kept.second;
         let is_complete = self

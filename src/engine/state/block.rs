@@ -33,7 +33,8 @@ pub enum Damage {
 
 /// A table whose entries can be written down.
 pub trait Kept {
-    fn len(&self) -> u32;
+    /// Numbered from 0.
+    fn entries(&self) -> u32;
     /// Appends an entry, at most 65,535 bytes.
     fn write(&self, number: u32, into: &mut Vec<u8>);
     /// Puts an entry in the place of its number; `None` if it makes no sense.
@@ -44,7 +45,7 @@ pub trait Kept {
 #[derive(Debug, Default)]
 pub struct Blocks {
     plan: u64,
-    blocks: Vec<Vec<u8>>,
+    parts: Vec<Vec<u8>>,
     used: usize,
     entries: usize,
 }
@@ -76,24 +77,24 @@ impl Blocks {
     }
 
     fn open(&mut self) -> &mut Vec<u8> {
-        let is_open = self.used > 0 && self.blocks[self.used - 1].len() < Self::LARGE;
+        let is_open = self.used > 0 && self.parts[self.used - 1].len() < Self::LARGE;
         if !is_open {
-            if self.used == self.blocks.len() {
-                self.blocks.push(Vec::new());
+            if self.used == self.parts.len() {
+                self.parts.push(Vec::new());
             }
-            let block = &mut self.blocks[self.used];
+            let block = &mut self.parts[self.used];
             block.clear();
             block.extend_from_slice(&MAGIC);
             block.push(VERSION);
             block.extend_from_slice(&self.plan.to_le_bytes());
             self.used += 1;
         }
-        &mut self.blocks[self.used - 1]
+        &mut self.parts[self.used - 1]
     }
 
     /// The blocks, in the order they must be read.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.blocks[..self.used].iter().map(Vec::as_slice)
+        self.parts[..self.used].iter().map(Vec::as_slice)
     }
 
     #[must_use]
@@ -161,7 +162,7 @@ impl Cursor {
     ) -> bool {
         self.table = self.table.max(first);
         while let Some(kept) = table(self.table) {
-            while self.number < kept.len() {
+            while self.number < kept.entries() {
                 if entries == 0 {
                     return false;
                 }
@@ -244,6 +245,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Nothing is left.
+    #[must_use]
     pub const fn end(&self) -> Option<()> {
         if self.0.is_empty() { Some(()) } else { None }
     }

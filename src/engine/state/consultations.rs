@@ -16,6 +16,7 @@ use super::native::{self, Id, Kind, Packed};
 use super::packed::{Maybe, Millis, Minutes};
 use super::practices::PracticeNumber;
 use super::slots::SlotIndex;
+use super::texts::Texts;
 
 /// A consultation of this task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -274,7 +275,9 @@ impl Consultation {
         fields.end().filter(|()| is_known).map(|()| read)
     }
 
-    const fn is_vacant(&self) -> bool {
+    /// Nothing is here.
+    #[must_use]
+    pub const fn is_vacant(&self) -> bool {
         self.marks & VACANT != 0
     }
 
@@ -302,53 +305,16 @@ pub struct Consultations {
     entries: Chunks<Consultation>,
     /// Ids that do not fit their entries.
     texts: Texts,
+    /// Numbers that are vacant.
+    free: Vec<u32>,
     /// Whether changes are noted.
     keeps: bool,
     /// Numbers of entries that have changed since they were last taken.
     changed: Vec<u32>,
 }
 
-/// Long ids, one behind the other; written down in pieces.
-#[derive(Debug, Default)]
-pub struct Texts(Vec<u8>);
-
-impl Texts {
-    const PIECE: usize = 4_096;
-
-    /// The piece that holds what is appended next.
-    #[must_use]
-    pub const fn piece(&self) -> u32 {
-        (self.0.len() / Self::PIECE) as u32
-    }
-}
-
-impl Kept for Texts {
-    fn len(&self) -> u32 {
-        self.0.len().div_ceil(Self::PIECE) as u32
-    }
-
-    fn write(&self, number: u32, into: &mut Vec<u8>) {
-        let start = number as usize * Self::PIECE;
-        let end = self.0.len().min(start + Self::PIECE);
-        into.extend_from_slice(&self.0[start..end]);
-    }
-
-    fn read(&mut self, number: u32, bytes: &[u8]) -> Option<()> {
-        let start = number as usize * Self::PIECE;
-        let end = start + bytes.len();
-        if bytes.len() > Self::PIECE {
-            return None;
-        }
-        if self.0.len() < end {
-            self.0.resize(end, 0);
-        }
-        self.0[start..end].copy_from_slice(bytes);
-        Some(())
-    }
-}
-
 impl Kept for Consultations {
-    fn len(&self) -> u32 {
+    fn entries(&self) -> u32 {
         self.entries.len() as u32
     }
 
@@ -387,7 +353,7 @@ impl Consultations {
                 Id::Packed(kind, id) => entry.kind() == kind && entry.id == id,
                 Id::Long(text) => {
                     entry.kind() == Kind::Long
-                        && native::unpack(Kind::Long, &entry.id, &self.texts.0).text()
+                        && native::unpack(Kind::Long, &entry.id, self.texts.bytes()).text()
                             == text.as_bytes()
                 }
             }
@@ -402,13 +368,21 @@ impl Consultations {
         let (kind, packed) = match id {
             Id::Packed(kind, packed) => (kind, packed),
             Id::Long(text) => {
-                let at = self.texts.0.len() as u64;
-                self.texts.0.extend_from_slice(text.as_bytes());
-                let length = u32::try_from(text.len()).expect("a record is below 1 MiB");
+                let (at, length) = self.texts.push(text);
                 (Kind::Long, native::pack_long(at, length))
             }
         };
-        let number = self.entries.push(Consultation::new(kind, packed, held));
+        let new = Consultation::new(kind, packed, held);
+        let number = if let Some(number) = self.free.pop() {
+            // Its change may be noted already.
+            let place = self.entries.get_mut(number);
+            let changed = place.marks & CHANGED;
+            *place = new;
+            place.marks |= changed;
+            number
+        } else {
+            self.entries.push(new)
+        };
         self.index.insert(hash(identity), number);
         self.get_mut(ConsultationIndex(number));
         ConsultationIndex(number)
@@ -440,21 +414,42 @@ impl Consultations {
     /// Makes what is read back ready to be looked up; `code` is that of a practice.
     pub fn restored<'a>(&mut self, code: impl Fn(PracticeNumber) -> &'a str) {
         self.index = Index::default();
+        self.free.clear();
         for number in 0..self.entries.len() as u32 {
             let entry = self.entries.get(number);
             if entry.is_vacant() {
-                continue;
+                self.free.push(number);
+            } else {
+                let identity = self.identity(entry, code(entry.practice()));
+                self.index.insert(hash(identity), number);
             }
-            let id = self.id(entry);
-            let text = std::str::from_utf8(id.text()).unwrap_or_default();
-            let native = match id {
-                native::Unpacked::Number(number) => NativeId::Number(number),
-                native::Unpacked::Guid(_) | native::Unpacked::Text(_) => NativeId::Text(text),
-            };
-            let (supplier, practice) = (entry.supplier(), code(entry.practice()));
-            let identity = Identity::new(supplier, IdSpace::Consultation, practice, native);
-            self.index.insert(hash(identity), number);
         }
+    }
+
+    /// Forgets a consultation that stands in no list; its number goes to another one day. `code` is that of its
+    /// practice.
+    pub fn vacate(&mut self, index: ConsultationIndex, code: &str) {
+        let entry = self.entries.get(index.0);
+        if entry.is_vacant() {
+            return;
+        }
+        let identity = self.identity(entry, code);
+        self.index.remove(hash(identity), index.0);
+        let entry = self.get_mut(index);
+        let changed = entry.marks & CHANGED;
+        *entry = Consultation::vacant();
+        entry.marks |= changed;
+        self.free.push(index.0);
+    }
+
+    fn identity(&self, entry: &Consultation, code: &str) -> Identity {
+        let id = self.id(entry);
+        let text = std::str::from_utf8(id.text()).unwrap_or_default();
+        let native = match id {
+            native::Unpacked::Number(number) => NativeId::Number(number),
+            native::Unpacked::Guid(_) | native::Unpacked::Text(_) => NativeId::Text(text),
+        };
+        Identity::new(entry.supplier(), IdSpace::Consultation, code, native)
     }
 
     /// Brings near what a look-up will read first; the answer means nothing.
@@ -536,7 +531,7 @@ impl Consultations {
     }
 
     fn id<'a>(&'a self, entry: &'a Consultation) -> native::Unpacked<'a> {
-        native::unpack(entry.kind(), &entry.id, &self.texts.0)
+        native::unpack(entry.kind(), &entry.id, self.texts.bytes())
     }
 
     /// Every index there is.
@@ -544,14 +539,21 @@ impl Consultations {
         (0_u32..).map(ConsultationIndex).take(self.entries.len())
     }
 
+    /// Consultations that are not vacant.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - self.free.len()
     }
 
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.entries.len() == 0
+        self.len() == 0
+    }
+
+    /// Numbers given so far, vacant ones too.
+    #[must_use]
+    pub const fn numbers(&self) -> u32 {
+        self.entries.len() as u32
     }
 
     /// Bytes on the heap.
@@ -559,7 +561,7 @@ impl Consultations {
     pub fn bytes(&self) -> usize {
         self.entries.bytes()
             + self.index.bytes()
-            + self.texts.0.capacity()
+            + self.texts.bytes().len()
             + self.changed.capacity() * size_of::<u32>()
     }
 }

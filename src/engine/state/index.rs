@@ -23,7 +23,7 @@ struct Table {
 impl Table {
     #[inline]
     fn home(&self, hash: u32) -> usize {
-        (u64::from(hash) * u64::from(self.homes) >> 32) as usize
+        ((u64::from(hash) * u64::from(self.homes)) >> 32) as usize
     }
 
     /// Where entries of a hash begin, or would.

@@ -12,3 +12,4 @@ mod packed;
 pub mod practices;
 pub mod slot_types;
 pub mod slots;
+mod texts;

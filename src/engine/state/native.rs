@@ -43,6 +43,7 @@ pub enum Id<'a> {
     Long(&'a str),
 }
 
+#[must_use]
 pub fn pack(id: NativeId<'_>) -> Id<'_> {
     let mut packed = [0; 16];
     let text = match id {
@@ -64,6 +65,7 @@ pub fn pack(id: NativeId<'_>) -> Id<'_> {
 }
 
 /// Where a long text lies.
+#[must_use]
 pub fn pack_long(at: u64, length: u32) -> Packed {
     let mut packed = [0; 16];
     packed[..8].copy_from_slice(&at.to_le_bytes());
@@ -138,6 +140,7 @@ impl Unpacked<'_> {
 }
 
 /// Unpacks an id; long texts are looked for in `texts`.
+#[must_use]
 pub fn unpack<'a>(kind: Kind, packed: &'a Packed, texts: &'a [u8]) -> Unpacked<'a> {
     let eight = || {
         let mut bytes = [0; 8];

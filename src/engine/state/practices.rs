@@ -73,7 +73,7 @@ impl Practices {
 }
 
 impl Kept for Practices {
-    fn len(&self) -> u32 {
+    fn entries(&self) -> u32 {
         self.codes.len() as u32
     }
 

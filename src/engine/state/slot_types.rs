@@ -146,7 +146,7 @@ impl SlotTypes {
 }
 
 impl Kept for SlotTypes {
-    fn len(&self) -> u32 {
+    fn entries(&self) -> u32 {
         self.types.len() as u32
     }
 

@@ -357,17 +357,17 @@ impl Slot {
 }
 
 impl Kept for Slots {
-    fn len(&self) -> u32 {
-        self.slots.len() as u32
+    fn entries(&self) -> u32 {
+        self.entries.len() as u32
     }
 
     fn write(&self, number: u32, into: &mut Vec<u8>) {
-        self.slots.get(number).write(into);
+        self.entries.get(number).write(into);
     }
 
     fn read(&mut self, number: u32, bytes: &[u8]) -> Option<()> {
         let slot = Slot::read(bytes)?;
-        self.slots.set(number, slot, Slot::vacant);
+        self.entries.set(number, slot, Slot::vacant);
         Some(())
     }
 }
@@ -401,7 +401,9 @@ fn unpack_category(packed: u32) -> CategorySource {
 #[derive(Debug, Default)]
 pub struct Slots {
     index: Index,
-    slots: Chunks<Slot>,
+    entries: Chunks<Slot>,
+    /// Numbers that are vacant.
+    free: Vec<u32>,
 }
 
 #[inline]
@@ -426,7 +428,7 @@ impl Slots {
         let words = words(identity);
         self.index
             .find(hash(identity), |found| {
-                self.slots.get(found).identity == words
+                self.entries.get(found).identity == words
             })
             .map(SlotIndex)
     }
@@ -436,7 +438,13 @@ impl Slots {
         if let Some(found) = self.find(identity) {
             return found;
         }
-        let number = self.slots.push(Slot::waiting(words(identity)));
+        let slot = Slot::waiting(words(identity));
+        let number = if let Some(number) = self.free.pop() {
+            *self.entries.get_mut(number) = slot;
+            number
+        } else {
+            self.entries.push(slot)
+        };
         self.index.insert(hash(identity), number);
         SlotIndex(number)
     }
@@ -451,43 +459,63 @@ impl Slots {
     #[inline]
     #[must_use]
     pub fn get(&self, index: SlotIndex) -> &Slot {
-        self.slots.get(index.0)
+        self.entries.get(index.0)
     }
 
     #[inline]
     pub fn get_mut(&mut self, index: SlotIndex) -> &mut Slot {
-        self.slots.get_mut(index.0)
+        self.entries.get_mut(index.0)
+    }
+
+    /// Forgets a slot; its number goes to another one day.
+    pub fn vacate(&mut self, index: SlotIndex) {
+        let slot = self.entries.get_mut(index.0);
+        if !slot.is(Mark::Vacant) {
+            self.index.remove(hash(slot.identity()), index.0);
+            *slot = Slot::vacant();
+            self.free.push(index.0);
+        }
     }
 
     /// Makes what is read back ready to be looked up.
     pub fn restored(&mut self) {
         self.index = Index::default();
-        for number in 0..self.slots.len() as u32 {
-            let slot = self.slots.get(number);
-            if !slot.is(Mark::Vacant) {
+        self.free.clear();
+        for number in 0..self.entries.len() as u32 {
+            let slot = self.entries.get(number);
+            if slot.is(Mark::Vacant) {
+                self.free.push(number);
+            } else {
                 self.index.insert(hash(slot.identity()), number);
             }
         }
     }
 
-    /// Every index there is.
-    pub fn indexes(&self) -> impl Iterator<Item = SlotIndex> + use<> {
-        (0_u32..).map(SlotIndex).take(self.slots.len())
+    /// Numbers given so far, vacant ones too.
+    #[must_use]
+    pub const fn numbers(&self) -> u32 {
+        self.entries.len() as u32
     }
 
+    /// Every index there is.
+    pub fn indexes(&self) -> impl Iterator<Item = SlotIndex> + use<> {
+        (0_u32..).map(SlotIndex).take(self.entries.len())
+    }
+
+    /// Slots that are not vacant.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.slots.len()
+        self.entries.len() - self.free.len()
     }
 
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.slots.len() == 0
+        self.len() == 0
     }
 
     /// Bytes on the heap.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.slots.bytes() + self.index.bytes()
+        self.entries.bytes() + self.index.bytes() + self.free.capacity() * size_of::<u32>()
     }
 }

@@ -9,9 +9,9 @@ use crate::adapters::schemas::Schemas;
 use crate::config::ClockSetting;
 use crate::engine::keep::CALLERS;
 use crate::engine::plan::AggregatePlan;
-use crate::engine::state::block;
+use crate::engine::state::block::{self, Blocks, Cursor, Damage};
 use crate::service::observe::Unobserved;
-use crate::service::outputs::CHANGELOG;
+use crate::service::outputs::Outputs;
 use crate::wire::datum::Datum;
 use crate::wire::framing::unframe;
 use crate::wire::output::Manifest;
@@ -292,7 +292,7 @@ impl Stage for Echo {
     fn read_block(
         &mut self,
         block: &[u8],
-        of_changelog: &mut dyn FnMut(&[u8]) -> Option<()>,
+        others: &mut dyn FnMut(u32, &[u8]) -> Option<()>,
     ) -> Result<usize, Damage> {
         let plan = self.outputs.plan.fingerprint();
         block::read(block, plan, |table, number, entry| {
@@ -301,7 +301,7 @@ impl Stage for Echo {
                 self.next = i64::from_le_bytes(entry.try_into().unwrap());
                 return Ok(());
             }
-            of_changelog(entry).ok_or(Damage::Entry(table))
+            others(number, entry).ok_or(Damage::Entry(table))
         })
     }
 
@@ -309,10 +309,12 @@ impl Stage for Echo {
         Ok(())
     }
 
+    fn write_times(&self, _: &mut Blocks) {}
+
     fn write_changes(&mut self, blocks: &mut Blocks) {
         let next = self.next;
         blocks.put(CALLERS, 9, |into| {
-            into.extend_from_slice(&next.to_le_bytes())
+            into.extend_from_slice(&next.to_le_bytes());
         });
     }
 
@@ -422,6 +424,8 @@ fn worker(log: &Fake) -> Worker<Echo> {
         },
         health: Arc::new(Health::default()),
         observer: Arc::new(Unobserved),
+        state: config::Settings::default().state,
+        group: "g".to_owned(),
     };
     Worker::new(stage, around, Arc::new(Orders::default()))
 }
