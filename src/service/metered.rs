@@ -36,6 +36,7 @@ impl Observer for Metrics {
                 records,
                 stood,
             } => self.undecided(topic, *records, *stood),
+            Observation::Restored { took, .. } => self.restored(*took),
             Observation::Ended { worker } => self.ended(worker),
             Observation::Reference { topic, .. } => self.reference(topic),
         }

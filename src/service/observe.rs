@@ -37,6 +37,13 @@ pub enum Observation<'a> {
         /// How long the one that was open first has held its readers up.
         stood: Duration,
     },
+    /// A worker has read its state back.
+    Restored {
+        worker: &'a str,
+        entries: u64,
+        from_snapshot: bool,
+        took: Duration,
+    },
     /// A worker has ended, here or for good: what it held is no longer ours to tell.
     Ended { worker: &'a str },
     /// A reference record was read; `false`: it could not be.

@@ -314,6 +314,7 @@ impl<S: Stage> Worker<S> {
             })
             .collect();
         if let Some(note) = &note {
+            let began = monotonic();
             let snapshot = match &self.snapshots {
                 Some(snapshots) => match snapshots.restore(note, &mut self.stage) {
                     Ok(snapshot) => snapshot,
@@ -327,7 +328,6 @@ impl<S: Stage> Worker<S> {
             };
             let (orders, log) = (&self.orders, &*self.around.log);
             let go_on = || orders.get() == Order::Work;
-            let began = monotonic();
             let from = (note, snapshot);
             if !(self.changelog).restore(&mut self.stage, from, log, go_on)? {
                 return Ok(());
@@ -335,6 +335,12 @@ impl<S: Stage> Worker<S> {
             self.stage
                 .restored(note)
                 .map_err(|damage| stop(&damage.to_string()))?;
+            self.around.observer.observe(&Observation::Restored {
+                worker: &name,
+                entries: self.stage.kept_entries(),
+                from_snapshot: snapshot.is_some(),
+                took: began.elapsed(),
+            });
             tracing::info!(
                 task = name,
                 entries = self.stage.kept_entries(),

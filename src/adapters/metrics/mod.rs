@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 use super::clock::Clock;
@@ -68,6 +68,7 @@ pub struct Metrics {
     dead_letters: IntCounterVec,
     aggregate: GaugeVec,
     undecided: IntGaugeVec,
+    restored: Gauge,
     undecided_for: GaugeVec,
     workers: Mutex<BTreeMap<String, Worker>>,
 }
@@ -94,6 +95,7 @@ impl Metrics {
             Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
                 .expect(made)
         };
+        let float = |name: &str, help: &str| Gauge::new(name, help).expect(made);
         let gauge = |name: &str, help: &str| IntGauge::new(name, help).expect(made);
         let metrics = Self {
             registry: Registry::new(),
@@ -148,6 +150,10 @@ impl Metrics {
                 "Committed figures of the window that holds now, summed over the dimensions.",
                 &["aggregate", "window", "level", "code", "measure"],
             ),
+            restored: float(
+                "gpad_restore_seconds",
+                "How long reading a task's state back took, of the task that did so last.",
+            ),
             undecided: gauges(
                 "gpad_undecided_records",
                 "Offsets of an input from its last stable offset to its high watermark: transactions of other producers are open.",
@@ -172,7 +178,7 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let collectors: [Box<dyn prometheus::core::Collector>; 15] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 16] = [
             Box::new(self.records.clone()),
             Box::new(self.pending.clone()),
             Box::new(self.watermark.clone()),
@@ -186,6 +192,7 @@ impl Metrics {
             Box::new(self.dead_letters.clone()),
             Box::new(self.aggregate.clone()),
             Box::new(self.undecided.clone()),
+            Box::new(self.restored.clone()),
             Box::new(self.undecided_for.clone()),
             Box::new(self.unready.clone()),
         ];
@@ -214,6 +221,10 @@ impl Metrics {
     }
 
     /// Records of an input behind other producers' open transactions, and for how long they have stood there.
+    pub fn restored(&self, took: Duration) {
+        self.restored.set(took.as_secs_f64());
+    }
+
     pub fn undecided(&self, topic: &str, records: i64, stood: Duration) {
         self.undecided.with_label_values(&[topic]).set(records);
         let seconds = self.undecided_for.with_label_values(&[topic]);
