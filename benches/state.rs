@@ -35,7 +35,7 @@ fn mix(number: u64) -> u64 {
 fn reference() -> Reference {
     let mut reference = Reference::default();
     for practice in 0..PRACTICES {
-        let code = format!("A{:05}", practice);
+        let code = format!("A{practice:05}");
         reference.apply_agreement(
             &code,
             Agreement {
