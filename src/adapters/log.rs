@@ -99,11 +99,11 @@ pub trait Membership: Send {
     /// As for [`Membership::poll`].
     fn release(&mut self, units: &[Unit]) -> Result<(), LogError>;
 
-    /// Leaves the group, so that others need not wait for a session to time out.
+    /// Leaves the group, waiting at most `within`, so that others need not wait for a session to time out.
     ///
     /// # Errors
     /// When leaving could not be said in time; the group then finds out by itself.
-    fn leave(self: Box<Self>) -> Result<(), LogError>;
+    fn leave(self: Box<Self>, within: Duration) -> Result<(), LogError>;
 }
 
 /// Records of fixed topics, in the order of each partition, committed ones only.

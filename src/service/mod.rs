@@ -42,8 +42,9 @@ use reference::ReferenceFeed;
 use second::SecondStage;
 use worker::{Order, Orders, Surroundings, Worker};
 
-/// How long the workers have to commit what is open when the service stops. With leaving the group, a stop
-/// takes less than five seconds.
+/// How long a stop takes at most, the last commits and leaving the group together.
+const STOPPING: Duration = Duration::from_millis(4_500);
+/// How much of it the workers have to commit what is open.
 const FINISHING: Duration = Duration::from_millis(3_500);
 /// How long a rebalance waits for them: less than the session that others would otherwise wait for.
 const RELEASING: Duration = Duration::from_secs(8);
@@ -168,8 +169,10 @@ impl Service {
             } else {
                 Order::Drop
             };
+            let began = monotonic();
             let ended = end(&mut running, |_| true, order, FINISHING, || ());
-            if let Err(error) = membership.leave() {
+            // All that is left: who goes unheard is waited for by everyone else until its session has run out.
+            if let Err(error) = membership.leave(STOPPING.saturating_sub(began.elapsed())) {
                 tracing::warn!("{error}");
             }
             if is_stopping {

@@ -223,12 +223,12 @@ fn units_go_to_one_member_at_a_time(log: &dyn Log) {
         assert_eq!(given, Change::Assigned(asked));
         second
     });
-    second.leave().unwrap();
+    second.leave(Duration::from_secs(2)).unwrap();
     let Change::Assigned(back) = change(&mut *first) else {
         panic!("not given back")
     };
     assert_eq!(back.len(), 1);
-    first.leave().unwrap();
+    first.leave(Duration::from_secs(2)).unwrap();
 }
 
 /// The next change; a broker may take its time.

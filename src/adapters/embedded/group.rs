@@ -140,7 +140,7 @@ impl Membership for Member {
         Ok(())
     }
 
-    fn leave(self: Box<Self>) -> Result<(), LogError> {
+    fn leave(self: Box<Self>, _: Duration) -> Result<(), LogError> {
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
@@ -12,13 +12,17 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
+use serde::Deserialize;
 
+use super::super::clock::monotonic;
 use super::super::log::{Change, LogError, Membership, Remedy, Unit};
 use super::{Group, HEARTBEAT, Member, client, context, remedy};
 use crate::config;
 
-/// Longest that leaving may hold up a stop; the group notices a silent member by itself.
-const LEAVING: Duration = Duration::from_secs(2);
+/// How often librdkafka says how the membership stands.
+const TOLD: Duration = Duration::from_millis(100);
+/// Left for closing the client, once it can be heard.
+const CLOSING: Duration = Duration::from_secs(1);
 
 pub(super) type GroupConsumer = BaseConsumer<Rebalances>;
 
@@ -28,6 +32,8 @@ pub(super) struct Rebalances {
     topics: Vec<String>,
     changes: Mutex<VecDeque<Change>>,
     closing: AtomicBool,
+    /// Whether it is a member and no rebalance is on, as librdkafka told last; `None` when that has been used.
+    is_steady: Mutex<Option<bool>>,
 }
 
 impl ClientContext for Rebalances {
@@ -38,6 +44,23 @@ impl ClientContext for Rebalances {
     fn error(&self, error: KafkaError, reason: &str) {
         context::warn(&error, reason);
     }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        if let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) {
+            *self.steadiness() = Some(statistics.cgrp.join_state == "steady");
+        }
+    }
+}
+
+/// The little that is read of librdkafka's statistics.
+#[derive(Deserialize)]
+struct Statistics {
+    cgrp: GroupStatistics,
+}
+
+#[derive(Deserialize)]
+struct GroupStatistics {
+    join_state: String,
 }
 
 impl ConsumerContext for Rebalances {
@@ -72,6 +95,12 @@ impl ConsumerContext for Rebalances {
 }
 
 impl Rebalances {
+    fn steadiness(&self) -> MutexGuard<'_, Option<bool>> {
+        self.is_steady
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn push(&self, change: Change) {
         self.changes
             .lock()
@@ -137,6 +166,7 @@ pub(super) fn join(
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
+        .set("statistics.interval.ms", TOLD.as_millis().to_string())
         // Longer than a transaction may stay open: who is presumed dead has none left that could still commit.
         .set(
             "session.timeout.ms",
@@ -150,6 +180,7 @@ pub(super) fn join(
         topics: topics.iter().map(|&name| name.to_owned()).collect(),
         changes: Mutex::default(),
         closing: AtomicBool::new(false),
+        is_steady: Mutex::default(),
     };
     let consumer: GroupConsumer = config
         .create_with_context(context)
@@ -215,21 +246,38 @@ impl Membership for KafkaMembership {
         }
     }
 
-    fn leave(self: Box<Self>) -> Result<(), LogError> {
+    fn leave(mut self: Box<Self>, within: Duration) -> Result<(), LogError> {
+        while let Some(change) = self.consumer.context().next() {
+            if let Change::Revoked(units) | Change::Lost(units) = change {
+                self.release(&units)?;
+            }
+        }
         self.consumer
             .context()
             .closing
             .store(true, Ordering::Release);
+        // The coordinator hears nothing from a member that is joining until all have joined, and librdkafka does not wait
+        // for that: it would be gone unheard, and every rebalance would wait until its session has run out.
+        let began = monotonic();
+        *self.consumer.context().steadiness() = None;
+        while began.elapsed() + CLOSING < within {
+            // Revocations are answered at once now; nothing of ours is open any more.
+            let _ = self.consumer.poll(TOLD / 5);
+            if *self.consumer.context().steadiness() == Some(true) {
+                break;
+            }
+        }
         // Closing waits for the coordinator, which may be away.
+        let within = within.saturating_sub(began.elapsed());
         let (left, heard) = mpsc::channel();
         std::thread::spawn(move || {
             drop(self);
             let _ = left.send(());
         });
-        heard.recv_timeout(LEAVING).map_err(|error| {
+        heard.recv_timeout(within).map_err(|error| {
             LogError::new(
                 Remedy::Retry,
-                format!("leaving the group within {} s", LEAVING.as_secs()),
+                format!("leaving the group within {:.1} s", within.as_secs_f64()),
                 error,
             )
         })
