@@ -126,6 +126,7 @@ fn brokers_bounced_hard_and_clean_and_in_the_middle_of_transactions_cost_nothing
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn late_commits_resets_jitter_and_half_open_connections_cost_nothing() {
     let _alone = support::alone();
     let (runs, seed) = (

@@ -66,7 +66,7 @@ fn register(registry: &str, subject: &str, schema: &serde_json::Value) -> Option
 }
 
 /// The bundled schema of EMIS appointments, with one more field at the end.
-fn with_field(extra: serde_json::Value) -> serde_json::Value {
+fn with_field(extra: &serde_json::Value) -> serde_json::Value {
     let text = include_str!("../schemas/in/emis.appointments.avsc");
     let mut schema: serde_json::Value = serde_json::from_str(text).unwrap();
     let field = serde_json::json!({ "name": "extra", "type": extra });
@@ -109,6 +109,7 @@ fn with_text(practice: &str, text: &str) -> Vec<u8> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn poison_is_refused_record_by_record_and_nothing_dies_of_it() {
     let _alone = support::alone();
     let (kafka, registry) = (Kafka::start(), Registry::start());
@@ -205,11 +206,11 @@ fn poison_is_refused_record_by_record_and_nothing_dies_of_it() {
             |items, _| serde_json::json!({ "type": "array", "items": items }),
         )
     };
-    let list = register(&registry.url, "odd-list", &with_field(node))
+    let list = register(&registry.url, "odd-list", &with_field(&node))
         .expect("a recursive type is sound Avro");
-    let nested = register(&registry.url, "odd-arrays", &with_field(arrays(40)))
+    let nested = register(&registry.url, "odd-arrays", &with_field(&arrays(40)))
         .expect("so are nested arrays");
-    let too_nested = register(&registry.url, "odd-tower", &with_field(arrays(120)));
+    let too_nested = register(&registry.url, "odd-tower", &with_field(&arrays(120)));
     let links = |count: usize| [vec![2; count], vec![0]].concat();
     let mut deep = vec![
         (list, links(5)),
