@@ -434,6 +434,11 @@ impl Pipeline {
         self.task.advance(now);
     }
 
+    /// Whether the records taken from here on were taken before, and are read again.
+    pub fn read_again(&mut self, reads_again: bool) {
+        self.task.read_again(reads_again);
+    }
+
     /// Takes records in without folding, for a backlog or a restoration.
     pub fn start_loading(&mut self) {
         self.task.start_loading();

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use gpad_live::adapters::partitioner::partition_of;
 use gpad_live::adapters::schemas::Schemas;
+use gpad_live::wire::reference::ParticipationState;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use support::feed::{Feed, PRACTICES};
@@ -216,4 +217,74 @@ fn a_restart_under_its_own_name_within_the_session_moves_nothing() {
     }
     seen.check_chains();
     succeed(&environment, &["verify"]);
+}
+
+#[test]
+fn a_death_in_the_middle_of_reading_again_leaves_all_of_it_undone_and_it_is_done_once() {
+    let kafka = Kafka::start();
+    let environment = environment(&kafka, None, 3);
+    succeed(&environment, &["topics", "create"]);
+    let mut feed = Feed::new(&kafka.open("feed"), Schemas::new(None));
+    let recorded = 1_577_836_800_000;
+    for practice in PRACTICES {
+        feed.practice(practice, 0);
+        if practice != PRACTICES[0] {
+            feed.agreement(practice, ParticipationState::Approved, recorded);
+        }
+    }
+    for practice in PRACTICES {
+        for slot in 0..100 {
+            feed.appointment(practice, &slot.to_string(), slot % 5, 1, true);
+        }
+    }
+    feed.flush();
+    let seen = Seen::new(&kafka);
+    let named = ("GPAD_KAFKA_INSTANCE", "only");
+    let mut victim = Instance::start(&with(
+        &environment,
+        &[named, ("GPADLIVE_CRASH_AT", "readmitting:60")],
+    ));
+    seen.wait_until_accounted(800);
+    seen.wait_until_rolled_up();
+    assert_eq!(seen.sum("activity", "england"), 700);
+    feed.agreement(PRACTICES[0], ParticipationState::Approved, recorded + 1);
+    feed.flush();
+    let asked = succeed(
+        &environment,
+        &["readmit", "--practice", PRACTICES[0], "--no-wait"],
+    );
+    assert!(
+        asked.starts_with("asked for A81001 in gpad.readmissions/"),
+        "{asked}"
+    );
+    wait_for("the death", Duration::from_secs(30), || {
+        victim.ended().is_some()
+    });
+    assert_eq!(
+        seen.sum("practice_day", "practice"),
+        700,
+        "nothing of it is visible"
+    );
+
+    let instance = Instance::start(&with(&environment, &[named]));
+    // The second request is taken up behind the first, which the dead instance left.
+    let again = succeed(&environment, &["readmit", "--practice", PRACTICES[0]]);
+    assert!(
+        again.contains("emis.appointments duplicate 100")
+            || again.contains("emis.appointments accepted 100"),
+        "{again}"
+    );
+    seen.wait_until_rolled_up();
+    assert_eq!(seen.sum("practice_day", "practice"), 800);
+    assert_eq!(seen.sum("activity", "england"), 800);
+    let accepted: i64 = (seen.manifests().values().flatten())
+        .flat_map(|manifest| &manifest.readmitted)
+        .filter(|count| count.disposition == "accepted")
+        .map(|count| count.count)
+        .sum();
+    assert_eq!(accepted, 100, "once");
+    let (status, ..) = instance.stop();
+    assert!(status.success());
+    let told = succeed(&environment, &["verify"]);
+    assert!(told.contains("800 records read, "), "{told}");
 }

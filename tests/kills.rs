@@ -49,7 +49,9 @@ struct Fate {
 impl Fate {
     /// One of every point and one at random, in turn.
     fn draw(number: usize, chance: &mut ChaCha8Rng) -> Self {
-        let point = Point::ALL.get(number % (Point::ALL.len() + 1)).copied();
+        let point = Point::UNASKED
+            .get(number % (Point::UNASKED.len() + 1))
+            .copied();
         let at = Instant::now();
         match point {
             None => Self {

@@ -12,7 +12,7 @@ use gpad_live::wire::datum::{Bytes, Datum};
 use gpad_live::wire::output::{
     AggregateKey, AggregateRow, AggregateValue, CanonicalAppointment, ClosedBy, Count, DeadLetter,
     Delta, Dimension, DispositionCount, Figures, Finality, Manifest, Positions, Published, Ratio,
-    Standing, Written, WrittenBy,
+    Readmission, ReferencePosition, Standing, Written, WrittenBy,
 };
 use gpad_live::wire::reference::{
     Participation, ParticipationState, Practice, ReferenceRecord, SlotTypeMapping,
@@ -554,6 +554,17 @@ proptest! {
     ) {
         let [aggregate, level, window_start, window_end] = texts;
         check_datum(&Delta { aggregate, level, codes, window_start, window_end, dimensions, measures, as_of, written_by });
+    }
+
+    /// Catches the same of requests.
+    #[test]
+    fn readmissions_round_trip(
+        practice_ods_code: String, requested_at: i64,
+        reference in vec((any::<String>(), any::<i32>(), any::<i64>()), 0..3),
+    ) {
+        let reference = reference.into_iter()
+            .map(|(topic, partition, next)| ReferencePosition { topic, partition, next }).collect();
+        check_datum(&Readmission { practice_ods_code, requested_at, reference });
     }
 
     /// Catches the same of canonical appointments.

@@ -7,37 +7,22 @@
 
 mod support;
 
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
-use gpad_live::adapters::clock::Clock;
-use gpad_live::adapters::embedded::EmbeddedLog;
-use gpad_live::adapters::log::{Log, Position, Span, Transaction};
+use gpad_live::adapters::log::{Log, Position, Transaction};
 use gpad_live::adapters::schemas::Schemas;
-use gpad_live::commands::{plan_of, serve};
-use gpad_live::config::{Commit, Settings};
+use gpad_live::commands::serve;
 use gpad_live::domain::topic::{ReferenceTopic, SupplierTopic};
-use gpad_live::pipeline::Plan;
-use gpad_live::service::verify::{Fault, Kind, Options, Report, verify};
-use gpad_live::service::{Health, Service, Stop, Unobserved, output_topics};
+use gpad_live::service::verify::{Fault, Kind, Report};
+use gpad_live::service::{READMISSIONS, output_topics};
 use gpad_live::wire::datum::Datum;
 use gpad_live::wire::framing::{frame, unframe};
 use gpad_live::wire::output::{AggregateValue, Delta, Manifest};
 use gpad_live::wire::reference::ParticipationState;
 use support::feed::{Feed, PRACTICES};
-use support::wait_for;
-
-/// One record of a log.
-#[derive(Debug, Clone)]
-struct Record {
-    topic: String,
-    partition: i32,
-    key: Vec<u8>,
-    value: Option<Vec<u8>>,
-}
+use support::local::{self, Record, Running, in_memory, plan};
 
 /// A log as a list that can be tampered with.
 #[derive(Debug, Clone)]
@@ -45,76 +30,6 @@ struct Copied {
     records: Vec<Record>,
     /// By task: its positions and note.
     committed: Vec<(String, Vec<Position>, String)>,
-}
-
-fn plan() -> Arc<Plan> {
-    static PLAN: LazyLock<Arc<Plan>> =
-        LazyLock::new(|| plan_of(&Settings::default(), Some(400)).unwrap().into());
-    PLAN.clone()
-}
-
-fn in_memory() -> EmbeddedLog {
-    serve::with_topics(&plan().aggregates, EmbeddedLog::in_memory).unwrap()
-}
-
-/// A service at work on a log of this process.
-struct Running {
-    log: Arc<EmbeddedLog>,
-    stop: Stop,
-    thread: std::thread::JoinHandle<()>,
-}
-
-impl Running {
-    fn start(log: &Arc<EmbeddedLog>) -> Self {
-        let stop = Stop::default();
-        let service = Service {
-            log: log.clone(),
-            schemas: Arc::new(Schemas::new(None)),
-            plan: plan(),
-            commit: Commit {
-                interval: Duration::from_millis(25),
-                records: 10,
-            },
-            clock: Clock::Wall,
-            observer: Arc::new(Unobserved),
-            health: Arc::new(Health::default()),
-            undecided: Duration::from_mins(1),
-            state: Settings::default().state,
-            group: "gpad-live".to_owned(),
-            stop: stop.clone(),
-        };
-        Self {
-            log: log.clone(),
-            stop,
-            thread: std::thread::spawn(move || service.run().unwrap()),
-        }
-    }
-
-    /// Waits until the manifests satisfy a wish and the second stage has all deltas.
-    fn wait(&self, wish: impl Fn(&[Manifest]) -> bool) {
-        wait_for("the service", Duration::from_mins(1), || {
-            let manifests = manifests(&copy(&*self.log)).into_iter();
-            let manifests: Vec<Manifest> = manifests.map(|(_, manifest)| manifest).collect();
-            let rolled_up = (manifests.iter())
-                .filter(|manifest| manifest.task == "rollup-0")
-                .flat_map(|manifest| &manifest.positions)
-                .map(|read| read.to)
-                .max();
-            wish(&manifests) && rolled_up == Some(self.log.ends("gpad.deltas", 0).unwrap().end)
-        });
-    }
-
-    fn wait_until_read(&self, records: i64) {
-        self.wait(|manifests| {
-            let counts = manifests.iter().flat_map(|manifest| &manifest.dispositions);
-            counts.map(|count| count.count).sum::<i64>() == records
-        });
-    }
-
-    fn stop(self) {
-        self.stop.request();
-        self.thread.join().unwrap();
-    }
 }
 
 /// Records of four tasks in many transactions: attended, corrected, refused, withheld, and taken back.
@@ -141,7 +56,7 @@ fn honest() -> Copied {
         let running = Running::start(&log);
         running.wait_until_read(120);
         let transactions = |manifests: &[Manifest]| manifests.len();
-        let before = manifests(&copy(&*log)).len();
+        let before = local::manifests(&*log).len();
         feed.agreement(
             PRACTICES[0],
             ParticipationState::Withdrawn,
@@ -170,7 +85,8 @@ fn topics() -> Vec<String> {
 }
 
 fn tasks() -> Vec<(String, Vec<&'static str>, i32)> {
-    let suppliers = SupplierTopic::ALL.map(SupplierTopic::name).to_vec();
+    let mut suppliers = SupplierTopic::ALL.map(SupplierTopic::name).to_vec();
+    suppliers.push(READMISSIONS);
     (0..4)
         .map(|task| (task.to_string(), suppliers.clone(), task))
         .chain([("rollup-0".to_owned(), vec!["gpad.deltas"], 0)])
@@ -178,21 +94,9 @@ fn tasks() -> Vec<(String, Vec<&'static str>, i32)> {
 }
 
 fn copy(log: &dyn Log) -> Copied {
-    let mut records = Vec::new();
-    for topic in topics() {
-        let partitions = log.partitions(&[&topic]).unwrap()[0].unwrap();
-        let spans: Vec<Span> = (0..partitions).map(Span::whole).collect();
-        log.scan(&topic, &spans, &mut |message| {
-            records.extend(message.map(|message| Record {
-                topic: topic.clone(),
-                partition: message.partition,
-                key: message.key.unwrap_or_default().to_vec(),
-                value: message.value.map(<[u8]>::to_vec),
-            }));
-            ControlFlow::Continue(())
-        })
-        .unwrap();
-    }
+    let topics = topics();
+    let records = topics.iter().flat_map(|topic| local::records(log, topic));
+    let records = records.collect();
     let committed = tasks().into_iter().filter_map(|(task, topics, partition)| {
         let places: Vec<_> = topics.iter().map(|topic| (*topic, partition)).collect();
         let committed = log.committed(&places).unwrap();
@@ -227,19 +131,11 @@ fn write(copied: &Copied, log: &dyn Log) {
 fn verified(copied: &Copied) -> Report {
     let log = in_memory();
     write(copied, &log);
-    let options = Options { counts_input: true };
-    verify(
-        &log,
-        &Schemas::new(None),
-        &plan().aggregates,
-        options,
-        &|_| (),
-    )
-    .unwrap()
+    local::verified(&log)
 }
 
 fn read<T: Datum>(record: &Record) -> T {
-    T::from_bytes(unframe(record.value.as_deref()).unwrap().1).unwrap()
+    record.read()
 }
 
 fn put(record: &mut Record, value: &impl Datum) {

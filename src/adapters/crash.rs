@@ -42,6 +42,21 @@ points! {
     Snapshot = "snapshot",
     /// A part of the state is about to be read back.
     Restoring = "restoring",
+    /// One record more was read again for `readmit`.
+    Readmitting = "readmitting",
+}
+
+impl Point {
+    /// Those that an instance passes without being asked for anything.
+    pub const UNASKED: &'static [Self] = &[
+        Self::Begun,
+        Self::Produced,
+        Self::OffsetsSent,
+        Self::Committing,
+        Self::Committed,
+        Self::Snapshot,
+        Self::Restoring,
+    ];
 }
 
 /// Passes a point; does not return where the process is to die here.

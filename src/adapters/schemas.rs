@@ -53,6 +53,7 @@ pub const BUNDLED: &[Bundled] = bundled![
     23 "out" "gpad.ledger",
     24 "out" "gpad.deltas",
     25 "out" "gpad.appointments",
+    26 "out" "gpad.readmissions",
 ];
 
 /// The bundled schema of that name.

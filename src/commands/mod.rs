@@ -4,6 +4,7 @@ pub mod config;
 pub mod demo;
 pub mod feed;
 pub mod publish;
+pub mod readmit;
 pub mod replay;
 pub mod run;
 pub mod schemas;

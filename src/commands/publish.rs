@@ -1,5 +1,6 @@
 //! `publish`: a month's files from the aggregates' topics.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use anyhow::{Context, anyhow};
 
 use crate::adapters::effects;
 use crate::adapters::kafka::KafkaLog;
-use crate::adapters::log::{Log, Message, Span};
+use crate::adapters::log::{Log, Message, Position, Span};
 use crate::adapters::progress::Progress;
 use crate::adapters::registry::Registry;
 use crate::adapters::schemas::Schemas;
@@ -61,7 +62,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// As [`run`].
 pub fn publish(arguments: &Arguments, log: &dyn Log, schemas: &Schemas) -> anyhow::Result<()> {
     let progress = Progress::spinner("reading reference topics");
-    let reference = read_reference(log, schemas)?;
+    let (reference, _) = read_reference(log, schemas)?;
     let mut publication = Publication::default();
     for name in SOURCES {
         let topic = effects::aggregate_topic(name);
@@ -147,31 +148,40 @@ fn decode<T: Datum>(schemas: &Schemas, framed: Option<&[u8]>) -> anyhow::Result<
     Ok(T::decode(&writer, datum)?)
 }
 
-fn read_reference(log: &dyn Log, schemas: &Schemas) -> anyhow::Result<Arc<Reference>> {
+/// The reference data as it stands now, and how far each partition was read: behind its last record.
+pub(super) fn read_reference(
+    log: &dyn Log,
+    schemas: &Schemas,
+) -> anyhow::Result<(Arc<Reference>, Vec<Position>)> {
     fn follow<T: Datum + Refer>(
         log: &dyn Log,
         schemas: &Schemas,
         topic: ReferenceTopic,
-        reference: &mut Reference,
+        read_so_far: (&mut Reference, &mut Vec<Position>),
     ) -> anyhow::Result<()> {
-        let mut ordinal = 0;
+        let (reference, positions) = read_so_far;
+        let (mut ordinal, mut last) = (0, BTreeMap::new());
         read(log, topic.name(), &mut |message| {
             ordinal += 1;
+            last.insert(message.partition, message.offset + 1);
             // A tombstone takes nothing away that had been true: reference data only grows.
             if message.value.is_some() {
                 decode::<T>(schemas, message.value)?.refer(reference, ordinal);
             }
             Ok(())
-        })
+        })?;
+        positions.extend(last.into_iter().map(|(partition, next)| Position {
+            topic: topic.name().to_owned(),
+            partition,
+            next,
+        }));
+        Ok(())
     }
-    let mut reference = Reference::default();
-    follow::<Participation>(log, schemas, ReferenceTopic::Participation, &mut reference)?;
-    follow::<Practice>(log, schemas, ReferenceTopic::Practices, &mut reference)?;
-    follow::<SlotTypeMapping>(
-        log,
-        schemas,
-        ReferenceTopic::SlotTypeMappings,
-        &mut reference,
-    )?;
-    Ok(Arc::new(reference))
+    use ReferenceTopic::{Participation as Agreements, Practices, SlotTypeMappings};
+    let (mut reference, mut positions) = (Reference::default(), Vec::new());
+    let so_far = &mut (&mut reference, &mut positions);
+    follow::<Participation>(log, schemas, Agreements, (so_far.0, so_far.1))?;
+    follow::<Practice>(log, schemas, Practices, (so_far.0, so_far.1))?;
+    follow::<SlotTypeMapping>(log, schemas, SlotTypeMappings, (so_far.0, so_far.1))?;
+    Ok((Arc::new(reference), positions))
 }

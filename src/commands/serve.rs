@@ -15,7 +15,9 @@ use crate::adapters::log::Log;
 use crate::adapters::metrics::Metrics;
 use crate::domain::topic::{ReferenceTopic, SupplierTopic};
 use crate::engine::plan::AggregatePlan;
-use crate::service::{CHANGELOG, DEAD_LETTERS, DELTAS, Health, LEDGER, Observer, Stop, Unobserved};
+use crate::service::{
+    CHANGELOG, DEAD_LETTERS, DELTAS, Health, LEDGER, Observer, READMISSIONS, Stop, Unobserved,
+};
 
 /// Tasks of an embedded log: a small site's machine has few cores, and each task syncs the file.
 const PARTITIONS: i32 = 4;
@@ -47,6 +49,7 @@ pub fn with_topics<T>(plan: &AggregatePlan, make: impl FnOnce(&[Topic<'_>]) -> T
                 .map(|reference| topic(reference.name(), 1, true)),
         )
         .chain(aggregates.iter().map(|name| topic(name, 1, true)))
+        .chain([topic(READMISSIONS, PARTITIONS, false)])
         .chain([DEAD_LETTERS, LEDGER, DELTAS].map(|name| topic(name, 1, false)))
         // One partition for each task, one for the second stage.
         .chain([topic(CHANGELOG, PARTITIONS + 1, false)])

@@ -7,7 +7,7 @@ use crate::adapters::kafka::{KafkaLog, NewTopic, TopicState};
 use crate::config::Settings;
 use crate::domain::topic::{ReferenceTopic, SupplierTopic};
 use crate::engine::plan::AggregatePlan;
-use crate::service::{CHANGELOG, DEAD_LETTERS, DELTAS, LEDGER};
+use crate::service::{CHANGELOG, DEAD_LETTERS, DELTAS, LEDGER, READMISSIONS};
 
 /// A dead letter may carry a refused record of more than Kafka's usual 1 MiB.
 const DEAD_LETTER_BYTES: &str = "16777216";
@@ -108,6 +108,11 @@ fn wanted(settings: &Settings, plan: &AggregatePlan) -> Vec<NewTopic> {
     topics.push(topic(
         DELTAS,
         settings.topics.delta_partitions,
+        &[delete.clone(), keep.clone()],
+    ));
+    topics.push(topic(
+        READMISSIONS,
+        partitions,
         &[delete.clone(), keep.clone()],
     ));
     // One for each task, then one for each of the second stage. Small segments: deleting goes by them.

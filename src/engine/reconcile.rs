@@ -89,7 +89,12 @@ impl Task {
     }
 
     /// Approved on the London day of extraction and on the version's own day (feeds.md, rule 1).
-    fn is_admitted(&self, practice: PracticeNumber, version: Timestamp, day: Day) -> bool {
+    pub(super) fn is_admitted(
+        &self,
+        practice: PracticeNumber,
+        version: Timestamp,
+        day: Day,
+    ) -> bool {
         let practice = self.practices.index(practice);
         let is_approved = |day| {
             self.reference

@@ -64,6 +64,8 @@ pub struct Task {
     pub(super) changed_slots: Vec<SlotIndex>,
     pub(super) written: Written,
     pub(super) horizon: Horizon,
+    /// While records are read again, a held version that the rule no longer admits is as if it had never come.
+    reads_again: bool,
 }
 
 /// What the task tells of a settlement, beside what has changed.
@@ -97,12 +99,20 @@ impl Task {
             changed_slots: Vec::new(),
             written: Written::default(),
             horizon: Horizon::default(),
+            reads_again: false,
         }
     }
 
     /// From here on versions are taken in without folding, until [`Self::finish_loading`].
     pub fn start_loading(&mut self) {
         self.is_loading = true;
+    }
+
+    /// Whether what is taken in from here on is read again: older versions may then take the place of newer ones
+    /// that an agreement's change has removed (feeds.md, rule 10).
+    pub fn read_again(&mut self, reads_again: bool) {
+        self.drain();
+        self.reads_again = reads_again;
     }
 
     /// Folds all that was loaded, as of the time last told.
@@ -161,7 +171,13 @@ impl Task {
             index = self.slots.find_or_wait(new.identity);
         }
         let slot = self.slots.get(index);
-        let (disposition, replaces) = match slot.version() {
+        let version = slot.version().filter(|old| {
+            !self.reads_again
+                || (slot.practice().zip(slot.start())).is_some_and(|(practice, start)| {
+                    self.is_admitted(practice, old.at, start.day())
+                })
+        });
+        let (disposition, replaces) = match version {
             None => (Disposition::Accepted, true),
             Some(old) => compare(
                 held.version.at.cmp(&old.at),
@@ -209,11 +225,17 @@ impl Task {
                 let standing = self.consultations.get(index);
                 let old = standing.held();
                 let link = |slots: &Slots| new.link.map(|link| slots.find(link));
-                let (disposition, replaces) = compare(
-                    held.version.cmp(&old.version),
-                    held.content == old.content,
-                    || held.reads_as(&old) && standing.link().map(Some) == link(&self.slots),
-                );
+                let is_removed = self.reads_again
+                    && !self.is_admitted(old.practice, old.version, old.start.day());
+                let (disposition, replaces) = if is_removed {
+                    (Disposition::Accepted, true)
+                } else {
+                    compare(
+                        held.version.cmp(&old.version),
+                        held.content == old.content,
+                        || held.reads_as(&old) && standing.link().map(Some) == link(&self.slots),
+                    )
+                };
                 if !replaces {
                     self.counts.count(new.topic, disposition);
                     return disposition;

@@ -6,11 +6,13 @@ use super::decoders::Decoders;
 use super::note::Note;
 use super::observe::{Observation, Observer};
 use super::outputs::{Draft, Outputs};
+use super::readmission::{Again, Request};
 use super::reference::{ReferenceFeed, Snapshot};
 use super::stage::{Hindrance, Stage};
 use super::standing::Standings;
 use super::stop::Stop;
-use crate::adapters::log::{LogError, Message, Position};
+use super::topics::READMISSIONS;
+use crate::adapters::log::{Log, LogError, Message, Position};
 use crate::adapters::partitioner::partition_of;
 use crate::adapters::schemas::Schemas;
 use crate::domain::disposition::Disposition;
@@ -20,7 +22,7 @@ use crate::engine::fold::Change;
 use crate::engine::keep::CALLERS;
 use crate::engine::ledger::Counts;
 use crate::engine::state::block::{Blocks, Cursor, Damage};
-use crate::pipeline::{Key, Pipeline, Plan, Record};
+use crate::pipeline::{Key, Payload, Pipeline, Plan, Record};
 
 /// A stage's own entry of what is written down; the pipeline's is 0.
 pub const STANDINGS: u32 = 1;
@@ -32,6 +34,7 @@ pub struct FirstStage {
     /// Of each supplier topic.
     partitions: i32,
     plan: Arc<Plan>,
+    log: Arc<dyn Log>,
     feed: Arc<ReferenceFeed>,
     outputs: Arc<Outputs>,
     decoders: Decoders,
@@ -44,12 +47,14 @@ pub struct FirstStage {
     pending: [i64; SupplierTopic::ALL.len()],
     /// Since the last settlement, counted here and by the pipeline.
     taken: i64,
+    again: Again,
 }
 
 /// What all tasks of one service share.
 #[derive(Clone)]
 pub struct Common {
     pub plan: Arc<Plan>,
+    pub log: Arc<dyn Log>,
     pub feed: Arc<ReferenceFeed>,
     pub outputs: Arc<Outputs>,
     pub schemas: Arc<Schemas>,
@@ -67,6 +72,7 @@ impl FirstStage {
             partition,
             partitions: common.partitions,
             plan: common.plan.clone(),
+            log: common.log.clone(),
             feed: common.feed.clone(),
             outputs: common.outputs.clone(),
             decoders: Decoders::new(common.schemas.clone()),
@@ -77,6 +83,14 @@ impl FirstStage {
             followed,
             pending: [0; SupplierTopic::ALL.len()],
             taken: 0,
+            again: Again::default(),
+        }
+    }
+
+    fn follow_news(&mut self) {
+        if self.has_news() {
+            self.followed = self.feed.current();
+            self.pipeline.follow(self.followed.reference.clone());
         }
     }
 }
@@ -87,7 +101,8 @@ impl Stage for FirstStage {
     }
 
     fn topics(&self) -> Vec<&'static str> {
-        SupplierTopic::ALL.map(SupplierTopic::name).to_vec()
+        let suppliers = SupplierTopic::ALL.map(SupplierTopic::name).into_iter();
+        suppliers.chain([READMISSIONS]).collect()
     }
 
     fn partition(&self) -> i32 {
@@ -116,6 +131,7 @@ impl Stage for FirstStage {
         self.pipeline = Pipeline::new(self.plan.clone(), reference);
         self.standings.clear();
         (self.pending, self.taken) = ([0; SupplierTopic::ALL.len()], 0);
+        self.again = Again::default();
         self.pipeline.keep_changes();
         Ok(())
     }
@@ -163,25 +179,37 @@ impl Stage for FirstStage {
     }
 
     fn take(&mut self, message: &Message<'_>) -> Result<(), Hindrance> {
-        let topic = SupplierTopic::ALL[message.topic];
+        let Some(topic) = SupplierTopic::ALL.get(message.topic) else {
+            return self.request(message);
+        };
         let payload = self
             .decoders
-            .payload(topic, message.value)
+            .payload(*topic, message.value)
             .map_err(|error| Hindrance::Wait(error.to_string()))?;
-        let key = message.key.unwrap_or_default();
-        self.pipeline.take(&Record {
-            topic,
-            partition: message.partition,
-            offset: message.offset,
-            key: Key::Routed {
-                key,
-                is_at_home: message.key.is_some()
-                    && partition_of(key, self.partitions) == message.partition,
-            },
-            payload,
-        });
+        let key = key_of(message, self.partitions);
+        self.pipeline.take(&record(*topic, message, key, payload));
         self.taken += 1;
         Ok(())
+    }
+
+    fn read_again(&mut self, until: &[i64], go_on: &dyn Fn() -> bool) -> Result<bool, LogError> {
+        if self.again.practices.is_empty() {
+            return Ok(true);
+        }
+        self.follow_news();
+        self.pipeline.read_again(true);
+        let (log, decoders, pipeline) = (&*self.log, &mut self.decoders, &mut self.pipeline);
+        let (partition, partitions) = (self.partition, self.partitions);
+        let outcome = self
+            .again
+            .read(log, partition, until, go_on, &mut |topic, message| {
+                let payload = decoders.payload(topic, message.value)?;
+                let key = key_of(message, partitions);
+                let taken = pipeline.take_at_once(&record(topic, message, key, payload));
+                Ok(taken.disposition)
+            });
+        self.pipeline.read_again(false);
+        outcome
     }
 
     fn has_news(&self) -> bool {
@@ -189,10 +217,7 @@ impl Stage for FirstStage {
     }
 
     fn settle(&mut self, now: Timestamp, draft: &mut Draft) -> bool {
-        if self.has_news() {
-            self.followed = self.feed.current();
-            self.pipeline.follow(self.followed.reference.clone());
-        }
+        self.follow_news();
         self.pipeline.advance(now);
         let (outputs, standings) = (&self.outputs, &mut self.standings);
         let summary = self.pipeline.settle_into(&mut |change| match change {
@@ -203,8 +228,10 @@ impl Stage for FirstStage {
             draft.letter(outputs, &letter);
         }
         let taken = std::mem::take(&mut self.taken);
+        let again = std::mem::take(&mut self.again);
+        let counts = again.apart_from(&summary.counts);
         assert_eq!(
-            summary.counts.total(),
+            counts.total(),
             taken,
             "task {}: every record read ends in exactly one disposition; nothing of this is committed",
             self.name
@@ -214,8 +241,9 @@ impl Stage for FirstStage {
         }
         draft.pending = self.pending.iter().sum();
         draft.as_of = summary.as_of;
-        draft.counts = summary.counts;
-        taken > 0 || !draft.transaction.is_empty()
+        draft.counts = counts;
+        draft.readmitted = again.counts;
+        taken > 0 || !again.practices.is_empty() || !draft.transaction.is_empty()
     }
 
     fn reference(&self) -> Option<Vec<Position>> {
@@ -232,6 +260,53 @@ impl Stage for FirstStage {
             pending: &self.pending,
             watermarks: task.watermarks(),
         });
+    }
+}
+
+impl FirstStage {
+    /// Takes up a request, once the reference data that it was made in knowledge of is here.
+    fn request(&mut self, message: &Message<'_>) -> Result<(), Hindrance> {
+        match Request::read(message.value) {
+            Ok(request) => {
+                let missing = request.missing(&self.feed.current().positions);
+                if let Some(missing) = missing {
+                    return Err(Hindrance::Wait(missing));
+                }
+                self.again.practices.insert(request.practice);
+            }
+            // Nobody is helped by a task that stands still for it.
+            Err(why) => {
+                tracing::error!(
+                    partition = message.partition,
+                    offset = message.offset,
+                    "a request in {READMISSIONS} cannot be read: {why}"
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn key_of<'m>(message: &Message<'m>, partitions: i32) -> Key<'m> {
+    let key = message.key.unwrap_or_default();
+    Key::Routed {
+        key,
+        is_at_home: message.key.is_some() && partition_of(key, partitions) == message.partition,
+    }
+}
+
+fn record<'m>(
+    topic: SupplierTopic,
+    message: &Message<'_>,
+    key: Key<'m>,
+    payload: Payload<'m>,
+) -> Record<'m> {
+    Record {
+        topic,
+        partition: message.partition,
+        offset: message.offset,
+        key,
+        payload,
     }
 }
 

@@ -7,6 +7,7 @@ mod metered;
 mod note;
 mod observe;
 mod outputs;
+mod readmission;
 mod reference;
 mod second;
 mod snapshot;
@@ -34,7 +35,7 @@ pub use note::Note;
 pub use observe::{Commit as CommitReport, Condition, Health, Observation, Observer, Unobserved};
 pub use outputs::{CHANGELOG, DEAD_LETTERS, DELTAS, LEDGER, Tally};
 pub use stop::Stop;
-pub use topics::{TASKS, TopicsError, check_topics, output_topics};
+pub use topics::{READMISSIONS, TASKS, TopicsError, check_topics, output_topics};
 
 use first::{Common, FirstStage};
 use outputs::Outputs;
@@ -119,6 +120,7 @@ impl Service {
         self.health.has_reference();
         let common = Common {
             plan: self.plan.clone(),
+            log: self.log.clone(),
             feed: feed.clone(),
             outputs: Arc::new(outputs),
             schemas: self.schemas.clone(),

@@ -49,6 +49,13 @@ pub trait Stage: Send {
     fn take(&mut self, message: &Message<'_>) -> Result<(), Hindrance>;
     /// Whether there is something to settle though nothing was read.
     fn has_news(&self) -> bool;
+    /// Reads again what was asked for, before `until` by topic; `false`: told to end, and only a part is done.
+    ///
+    /// # Errors
+    /// When the log fails; a part may be done.
+    fn read_again(&mut self, _until: &[i64], _go_on: &dyn Fn() -> bool) -> Result<bool, LogError> {
+        Ok(true)
+    }
     /// Puts what has changed into the draft; whether there is anything to commit.
     fn settle(&mut self, now: Timestamp, draft: &mut Draft) -> bool;
     /// The reference data that the figures settled last are of.

@@ -30,6 +30,10 @@ pub enum TopicsError {
         tasks: i32,
         deltas: i32,
     },
+    #[error(
+        "{READMISSIONS} must have as many partitions as the supplier topics: it has {0} and they have {1}"
+    )]
+    Readmissions(i32, i32),
     #[error(transparent)]
     Log(#[from] LogError),
 }
@@ -72,6 +76,7 @@ pub fn check_topics(log: &dyn Log, plan: &AggregatePlan) -> Result<Partitions, T
     let names: Vec<&str> = suppliers
         .into_iter()
         .chain(references)
+        .chain([READMISSIONS])
         .chain(outputs.iter().map(String::as_str))
         .collect();
     let found = log.partitions(&names)?;
@@ -90,6 +95,10 @@ pub fn check_topics(log: &dyn Log, plan: &AggregatePlan) -> Result<Partitions, T
     let tasks = by_supplier[0].1;
     if by_supplier.iter().any(|(_, count)| *count != tasks) {
         return Err(TopicsError::Unequal(by_supplier.to_vec()));
+    }
+    let readmissions = of(READMISSIONS);
+    if readmissions != tasks {
+        return Err(TopicsError::Readmissions(readmissions, tasks));
     }
     let (deltas, found) = (of(DELTAS), of(CHANGELOG));
     if found < tasks + deltas {

@@ -469,6 +469,13 @@ impl<S: Stage> Worker<S> {
     fn commit(&mut self, output: &mut dyn Output) -> Result<(), LogError> {
         let now = self.around.clock.now();
         self.looked_at = monotonic();
+        let orders = &self.orders;
+        let read = (self.stage).read_again(&self.positions, &|| orders.get() == Order::Work);
+        if !matches!(read, Ok(true)) {
+            // The state holds a part of it, which must not be committed: back to what is.
+            self.state_of = StateOf::Nothing;
+            return read.map(|_| ());
+        }
         let sequence = self.chain.as_ref().map_or(0, |note| note.sequence + 1);
         self.draft.begin(self.stage.name(), sequence);
         if !self.stage.settle(now, &mut self.draft) {

@@ -291,6 +291,30 @@ shape! {
 }
 
 shape! {
+    /// How far a partition of a reference topic must have been read.
+    pub struct ReferencePosition {
+        /// Topic.
+        topic: String,
+        /// Partition.
+        partition: i32,
+        /// Next offset to read.
+        next: i64,
+    }
+}
+
+shape! {
+    /// A request to read a practice's supplier records again.
+    pub struct Readmission of "out/gpad.readmissions" {
+        /// ODS code of the practice.
+        practice_ods_code: String,
+        /// Milliseconds since 1970-01-01T00:00:00Z.
+        requested_at: i64,
+        /// Not to be taken up before this was read.
+        reference: Vec<ReferencePosition>,
+    }
+}
+
+shape! {
     /// An appointment as categorised and reconciled; pseudonymous.
     pub struct CanonicalAppointment of "out/gpad.appointments" {
         /// Feed that sent it.

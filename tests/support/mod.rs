@@ -7,6 +7,7 @@ pub mod expected;
 pub mod feed;
 pub mod input;
 pub mod instance;
+pub mod local;
 pub mod proof;
 pub mod proxy;
 

@@ -48,8 +48,8 @@ impl Budget {
             by_metric: vec![
                 ("gpad_aggregate", aggregates(plan)),
                 ("gpad_commit_duration_seconds", histogram(&COMMIT_BUCKETS)),
-                // The supplier topics and the deltas.
-                ("gpad_consumer_lag_records", topics + 1),
+                // The supplier topics, the deltas and the requests to read again.
+                ("gpad_consumer_lag_records", topics + 2),
                 ("gpad_dead_letters_total", topics * Rejection::ALL.len()),
                 ("gpad_end_to_end_seconds", histogram(&END_TO_END_BUCKETS)),
                 ("gpad_pending_records", topics),
