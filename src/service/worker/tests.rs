@@ -37,6 +37,12 @@ struct State {
     notes: Vec<String>,
     changelog: Vec<Vec<u8>>,
     faults: VecDeque<Fault>,
+<<<<<<< HEAD
+=======
+    first: i64,
+    /// Of each time that something might be read again: whether that fails half-way.
+    breaks: VecDeque<bool>,
+>>>>>>> 427fdcd (tests: what breaks off while it is read again leaves nothing behind)
     /// How often a stage had to start anew.
     resets: usize,
 }
@@ -342,6 +348,19 @@ impl Stage for Echo {
         false
     }
 
+    fn read_again(&mut self, _: &[i64], _: &dyn Fn() -> bool) -> Result<bool, LogError> {
+        if self.log.state(|state| state.breaks.pop_front()) != Some(true) {
+            return Ok(true);
+        }
+        // A part of it is in the state, and must never be seen.
+        self.waiting.push(-1);
+        Err(LogError::new(
+            Remedy::Retry,
+            "reading again",
+            "as the test wants",
+        ))
+    }
+
     fn settle(&mut self, _: Timestamp, draft: &mut Draft) -> bool {
         for value in self.waiting.drain(..) {
             draft
@@ -360,10 +379,15 @@ impl Stage for Echo {
 
 /// Runs a worker over 40 records, three to a transaction, until all are committed.
 fn run(faults: &[Fault]) -> Vec<i64> {
+    run_with(faults, &[])
+}
+
+fn run_with(faults: &[Fault], breaks: &[bool]) -> Vec<i64> {
     let log = Fake::default();
     log.state(|state| {
         state.input = (100..140).collect();
         state.faults = faults.iter().copied().collect();
+        state.breaks = breaks.iter().copied().collect();
     });
     let worker = worker(&log);
     let orders = worker.orders.clone();
@@ -399,7 +423,7 @@ fn run(faults: &[Fault]) -> Vec<i64> {
     let resets = log.state(|state| state.resets);
     assert_eq!(
         resets,
-        1 + taken,
+        1 + taken + breaks.iter().filter(|breaks| **breaks).count(),
         "{faults:?}: a doubt alone costs no state"
     );
     log.state(|state| state.output.clone())
@@ -456,7 +480,22 @@ fn every_record_counts_once_whatever_becomes_of_a_commit() {
 }
 
 #[test]
+<<<<<<< HEAD
 fn positions_that_are_not_ours_and_state_that_is_gone_stop_a_worker() {
+=======
+fn what_is_read_again_and_breaks_off_half_way_leaves_nothing_behind() {
+    let expected: Vec<i64> = (100..140).collect();
+    let breaks = [false, true, false, false, true, true];
+    assert_eq!(run_with(&[], &breaks), expected);
+    assert_eq!(
+        run_with(&[Fault::None, Fault::After(Remedy::Renew)], &breaks),
+        expected
+    );
+}
+
+#[test]
+fn positions_that_are_not_ours_and_records_that_are_gone_stop_a_worker() {
+>>>>>>> 427fdcd (tests: what breaks off while it is read again leaves nothing behind)
     let position = Position {
         topic: "in".to_owned(),
         partition: 0,
