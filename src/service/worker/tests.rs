@@ -37,12 +37,8 @@ struct State {
     notes: Vec<String>,
     changelog: Vec<Vec<u8>>,
     faults: VecDeque<Fault>,
-<<<<<<< HEAD
-=======
-    first: i64,
     /// Of each time that something might be read again: whether that fails half-way.
     breaks: VecDeque<bool>,
->>>>>>> 427fdcd (tests: what breaks off while it is read again leaves nothing behind)
     /// How often a stage had to start anew.
     resets: usize,
 }
@@ -480,9 +476,6 @@ fn every_record_counts_once_whatever_becomes_of_a_commit() {
 }
 
 #[test]
-<<<<<<< HEAD
-fn positions_that_are_not_ours_and_state_that_is_gone_stop_a_worker() {
-=======
 fn what_is_read_again_and_breaks_off_half_way_leaves_nothing_behind() {
     let expected: Vec<i64> = (100..140).collect();
     let breaks = [false, true, false, false, true, true];
@@ -494,8 +487,7 @@ fn what_is_read_again_and_breaks_off_half_way_leaves_nothing_behind() {
 }
 
 #[test]
-fn positions_that_are_not_ours_and_records_that_are_gone_stop_a_worker() {
->>>>>>> 427fdcd (tests: what breaks off while it is read again leaves nothing behind)
+fn positions_that_are_not_ours_and_state_that_is_gone_stop_a_worker() {
     let position = Position {
         topic: "in".to_owned(),
         partition: 0,
