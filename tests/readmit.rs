@@ -216,3 +216,24 @@ fn an_older_version_stands_again_where_the_agreement_no_longer_covers_the_newer(
     running.stop();
     honest(&log);
 }
+
+#[test]
+fn a_withdrawal_that_comes_while_nobody_runs_takes_everything_back() {
+    let log = Arc::new(in_memory());
+    let mut feed = feed(&log);
+    let practice = PRACTICES[1];
+    for slot in 0..4 {
+        feed.appointment(practice, &slot.to_string(), 0, 1, true);
+    }
+    feed.flush();
+    let running = Running::start(&log);
+    running.wait_until_read(4);
+    wait_for_rows(&running, &log, practice, &[("Attended", 4)]);
+    running.stop();
+    feed.agreement(practice, ParticipationState::Withdrawn, RECORDED + 1);
+    feed.flush();
+    let running = Running::start(&log);
+    wait_for_rows(&running, &log, practice, &[]);
+    running.stop();
+    honest(&log);
+}

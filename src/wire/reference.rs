@@ -117,10 +117,11 @@ impl ReferenceRecord for Participation {
 
     fn key(&self) -> String {
         format!(
-            "{}|{}|{}",
+            "{}|{}|{}|{}",
             self.practice_ods_code,
             self.service_id,
-            iso(self.effective_from)
+            iso(self.effective_from),
+            self.recorded_at
         )
     }
 }
@@ -129,7 +130,12 @@ impl ReferenceRecord for Practice {
     const TOPIC: ReferenceTopic = ReferenceTopic::Practices;
 
     fn key(&self) -> String {
-        format!("{}|{}", self.practice_ods_code, iso(self.effective_from))
+        format!(
+            "{}|{}|{}",
+            self.practice_ods_code,
+            iso(self.effective_from),
+            self.recorded_at
+        )
     }
 }
 
@@ -138,10 +144,11 @@ impl ReferenceRecord for SlotTypeMapping {
 
     fn key(&self) -> String {
         format!(
-            "{}|{}|{}",
+            "{}|{}|{}|{}",
             self.practice_ods_code,
             self.slot_type,
-            iso(self.effective_from)
+            iso(self.effective_from),
+            self.recorded_at
         )
     }
 }
@@ -259,7 +266,14 @@ mod tests {
 
     #[test]
     fn keys_keep_what_compaction_would_drop() {
-        assert_eq!(approved(19_000).key(), "A81001|gpad|2022-01-08");
+        let earlier = approved(19_000);
+        let key = format!("A81001|gpad|2022-01-08|{}", earlier.recorded_at);
+        assert_eq!(earlier.key(), key);
+        let restated = Participation {
+            recorded_at: earlier.recorded_at + 1,
+            ..earlier.clone()
+        };
+        assert_ne!(restated.key(), key);
         assert_eq!(practice_of_key("A81001|gpad|2022-01-08"), "A81001");
         assert_eq!(practice_of_key("A81001"), "A81001");
     }
