@@ -54,8 +54,9 @@ struct Job {
     cursor: Cursor,
     blocks: Blocks,
     unsent: Vec<Vec<u8>>,
-    /// `None` once everything is on its way.
-    sender: Option<SyncSender<Vec<u8>>>,
+    /// Everything is written, if not sent.
+    is_complete: bool,
+    sender: SyncSender<Vec<u8>>,
     thread: JoinHandle<io::Result<Hash>>,
 }
 
@@ -102,15 +103,18 @@ impl Snapshots {
             return;
         };
         let began = monotonic();
-        while job.send() && job.sender.is_some() && began.elapsed() < STEP {
+        while job.send() && !job.is_complete && began.elapsed() < STEP {
             job.blocks.begin(stage.outputs().plan.fingerprint());
-            if stage.write_part(&mut job.cursor, ENTRIES, &mut job.blocks) {
+            job.is_complete = stage.write_part(&mut job.cursor, ENTRIES, &mut job.blocks);
+            if job.is_complete {
                 stage.write_times(&mut job.blocks);
                 sign(&mut job.blocks, note.epoch, note.sequence);
-                job.finish();
-                return;
             }
             job.unsent.extend(job.blocks.iter().map(<[u8]>::to_vec));
+            if job.is_complete {
+                // An empty block is the end: a channel that merely closes is a snapshot given up.
+                job.unsent.push(Vec::new());
+            }
         }
     }
 
@@ -132,7 +136,8 @@ impl Snapshots {
                     cursor: Cursor::default(),
                     blocks,
                     unsent: first,
-                    sender: Some(sender),
+                    is_complete: false,
+                    sender,
                     thread,
                 });
             }
@@ -229,38 +234,20 @@ impl Snapshots {
 }
 
 impl Job {
-    /// Hands over what waits; `false` if the disk is behind or has failed.
+    /// Hands over what waits, without waiting itself; `false` if the disk is behind or has failed.
     fn send(&mut self) -> bool {
-        let Some(sender) = &self.sender else {
-            return true;
-        };
         let mut sent = 0;
         for block in &mut self.unsent {
-            match sender.try_send(std::mem::take(block)) {
+            match self.sender.try_send(std::mem::take(block)) {
                 Ok(()) => sent += 1,
-                Err(TrySendError::Full(back)) => {
+                Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) => {
                     *block = back;
                     break;
-                }
-                Err(TrySendError::Disconnected(_)) => {
-                    self.sender = None;
-                    return false;
                 }
             }
         }
         self.unsent.drain(..sent);
         self.unsent.is_empty()
-    }
-
-    /// The last blocks, waiting for the disk if need be: they are one step's.
-    fn finish(&mut self) {
-        if let Some(sender) = self.sender.take() {
-            for block in self.blocks.iter() {
-                let _ = sender.send(block.to_vec());
-            }
-            // An empty block is the end: a channel that merely closes is a snapshot given up.
-            let _ = sender.send(Vec::new());
-        }
     }
 }
 
