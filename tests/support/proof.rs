@@ -43,6 +43,8 @@ pub struct Proof {
     pub auditor: Auditor,
     input: Arc<Input>,
     expected: Expected,
+    /// Snapshots of state; all instances share it, so that each meets what others left.
+    _state: tempfile::TempDir,
     began: Instant,
 }
 
@@ -62,7 +64,13 @@ impl Proof {
     ) -> Self {
         let began = Instant::now();
         let expected = Expected::of(&input);
+        let state = tempfile::tempdir().unwrap();
         let mut environment = vec![
+            (
+                "GPAD_STATE_DIRECTORY",
+                state.path().to_str().unwrap().to_owned(),
+            ),
+            ("GPAD_STATE_SNAPSHOT_SECONDS", "1".to_owned()),
             ("GPAD_KAFKA_BROKERS", brokers.to_owned()),
             ("GPAD_KAFKA_GROUP", "proof".to_owned()),
             ("GPAD_TOPICS_PARTITIONS", partitions.to_string()),
@@ -99,6 +107,7 @@ impl Proof {
             auditor,
             input,
             expected,
+            _state: state,
             began,
         }
     }
