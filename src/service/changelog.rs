@@ -131,12 +131,11 @@ impl Changelog {
         let failed =
             |remedy, why: String| LogError::new(remedy, format!("restoring task {name}"), why);
         (self.round, self.written, self.obsolete) = (None, 0, None);
+        // What was deleted since the snapshot was written again since: from the first on it is the whole.
+        let first = log.ends(CHANGELOG, partition)?.first;
         let span = Span {
             partition,
-            from: match &snapshot {
-                Some(snapshot) => snapshot.from,
-                None => log.ends(CHANGELOG, partition)?.first,
-            },
+            from: snapshot.map_or(first, |snapshot| snapshot.from.max(first)),
             until: None,
         };
         // There may be nothing behind a snapshot.
