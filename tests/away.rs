@@ -114,6 +114,7 @@ fn delete(brokers: &str, topic: &str) {
 }
 
 #[test]
+#[ignore = "minutes of real brokers; see docs/proofs/README.md"]
 fn dead_letters_that_cannot_be_written_stop_the_reading_and_nothing_is_skipped() {
     let _alone = support::alone();
     let kafka = Kafka::start();
@@ -155,6 +156,7 @@ fn dead_letters_that_cannot_be_written_stop_the_reading_and_nothing_is_skipped()
 }
 
 #[test]
+#[ignore = "minutes of real brokers; see docs/proofs/README.md"]
 fn a_dead_letter_topic_that_is_gone_stops_the_reading_and_nothing_is_skipped() {
     let _alone = support::alone();
     let kafka = Kafka::start();
@@ -184,6 +186,7 @@ fn a_dead_letter_topic_that_is_gone_stops_the_reading_and_nothing_is_skipped() {
 }
 
 #[test]
+#[ignore = "minutes of real brokers; see docs/proofs/README.md"]
 fn kafka_that_is_away_is_waited_for_and_the_service_says_so() {
     let _alone = support::alone();
     let away = Duration::from_secs(size("GPADLIVE_PROOF_COUNT", 20));
@@ -285,6 +288,7 @@ impl Relay {
 }
 
 #[test]
+#[ignore = "minutes of real brokers; see docs/proofs/README.md"]
 fn a_registry_that_is_away_is_waited_for_and_the_service_says_so() {
     let _alone = support::alone();
     let away = Duration::from_secs(size("GPADLIVE_PROOF_COUNT", 20));

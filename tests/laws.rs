@@ -439,6 +439,68 @@ fn config() -> ProptestConfig {
     }
 }
 
+/// A fixed stream that has every supplier, links, corrections and refusals.
+fn fixed() -> Vec<Fed> {
+    let draw = |at: usize| Draw {
+        topic: at % 8,
+        practice: at * 7 % 10,
+        id: at * 5 % 3,
+        version: at / 40 % 5,
+        day: at * 3 % 11,
+        state: at * 11 % 12,
+        link: at * 5 % 12,
+        text: at % 12,
+        role: at * 7 % 12,
+        minutes: at * 11 % 12,
+        wait: at * 5 % 12,
+        flag: at * 3 % 16,
+    };
+    fed(&(0..200).map(draw).collect::<Vec<_>>())
+}
+
+/// Catches a format of state that can no longer be read: the file was written by version 1. After a change of the
+/// format keep the file, add one of the new version (`GPAD_LIVE_WRITE_STATE=<file>` writes it), and read both.
+#[test]
+fn state_written_by_version_1_is_read() {
+    let records = fixed();
+    let (before, after) = records.split_at(100);
+    let mut straight = core();
+    straight.pipeline.keep_changes();
+    let mut kept = feed::Kept::default();
+    for (at, record) in (1..).zip(before) {
+        straight.take(record);
+        if at % 10 == 0 {
+            straight
+                .pipeline
+                .advance(feed::instant("2022-01-31T12:00:00Z"));
+            straight.settle();
+            straight.keep(&mut kept, &PLAN, 50);
+        }
+    }
+    if let Ok(file) = std::env::var("GPAD_LIVE_WRITE_STATE") {
+        std::fs::write(file, kept.to_bytes()).expect("a file that can be written");
+    }
+    let mut restarted = core();
+    for record in before {
+        restarted.take(record);
+    }
+    restarted.settle();
+    let written = feed::Kept::from_bytes(include_bytes!("data/state-version-1"));
+    let now = feed::instant("2022-01-31T12:00:00Z");
+    restarted.restart(&written, &PLAN, OTHERWISE.clone(), now);
+    (restarted.figures, restarted.rows) = (straight.figures.clone(), straight.rows.clone());
+    for core in [&mut straight, &mut restarted] {
+        for record in after {
+            core.take(record);
+        }
+        core.pipeline.advance(feed::instant(NOW));
+        core.settle();
+    }
+    assert_eq!(straight.dispositions, restarted.dispositions);
+    assert_eq!(straight.figures, restarted.figures);
+    assert_eq!(straight.rows, restarted.rows);
+}
+
 proptest! {
     #![proptest_config(config())]
 

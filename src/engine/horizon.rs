@@ -95,3 +95,166 @@ impl Task {
         self.consultations.vacate(index, &code);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::aggregate::{Declaration, Measure, Window};
+    use crate::domain::category::Category;
+    use crate::domain::disposition::Disposition;
+    use crate::domain::draft::{AppointmentDraft, SlotState};
+    use crate::domain::identity::Identity;
+    use crate::domain::place::{Level, Place};
+    use crate::domain::reference::{
+        Agreement, AgreementState, Names, PlaceIndex, PracticeRow, Reference,
+    };
+    use crate::domain::time::{Local, Timestamp};
+    use crate::domain::topic::{Supplier, SupplierTopic};
+    use crate::domain::vocabulary::{Mode, SdsRoleGroup};
+    use crate::engine::fold::Change;
+    use crate::engine::plan::AggregatePlan;
+    use crate::engine::task::Categorised;
+
+    const PRACTICE: &str = "A81001";
+    const DAY: i64 = 86_400_000;
+    const LIVE: i32 = 400;
+
+    fn reference() -> Reference {
+        let mut reference = Reference::default();
+        let agreement = Agreement {
+            service_id: "GPAD".into(),
+            state: AgreementState::Approved,
+            effective_from: Day(0),
+            effective_to: None,
+            recorded_at: Timestamp(0),
+            ordinal: 0,
+        };
+        reference.apply_agreement(PRACTICE, agreement);
+        let row = PracticeRow {
+            place: PlaceIndex(0),
+            names: Names::default(),
+            registered_patients: None,
+            open_date: None,
+            close_date: None,
+            effective_from: Day(0),
+            recorded_at: Timestamp(0),
+            ordinal: 0,
+        };
+        let place = Place {
+            practice: Some(PRACTICE.into()),
+            ..Place::default()
+        };
+        reference.apply_row(PRACTICE, place, row);
+        reference
+    }
+
+    fn task() -> Task {
+        let declaration = Declaration {
+            name: "seen".to_owned(),
+            window: Window::Day,
+            levels: vec![Level::Practice],
+            dimensions: Vec::new(),
+            measures: vec![Measure::Appointments],
+            ratios: Vec::new(),
+        };
+        let plan = AggregatePlan::compile(&[declaration]).expect("it holds together");
+        Task::new(Arc::new(plan), Arc::new(reference()))
+    }
+
+    /// Takes in an attended appointment, extracted the day after `seen_on`; answers how it ended.
+    fn take(task: &mut Task, slot: u128, day: i32, seen_on: i32) -> Disposition {
+        let practice = reference().find(PRACTICE).expect("it is known");
+        let draft = AppointmentDraft {
+            supplier: Supplier::Tpp,
+            identity: Identity(slot.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)),
+            booking: None,
+            version: Timestamp(i64::from(seen_on + 1) * DAY),
+            content: u64::from(day.unsigned_abs()),
+            start: Local::new(Day(day), 0),
+            planned_minutes: 10,
+            state: SlotState::Attended,
+            booked_on: None,
+            booked_at: None,
+            arrived_at: None,
+            left_at: None,
+            cancelled_at: None,
+            actual_minutes: None,
+            times_reversed: false,
+            role: Some(SdsRoleGroup::Gp),
+            mode: Mode::FaceToFace,
+            slot_type: "",
+            own_category: None,
+            is_visit: false,
+        };
+        let categorised = Categorised {
+            own: Some(Category::UNMAPPED),
+            slot_type: "",
+            is_covid_vaccination: false,
+        };
+        task.live_from(Day(seen_on - LIVE));
+        task.admit_appointment(
+            practice,
+            &draft,
+            categorised,
+            SupplierTopic::TppAppointments,
+        );
+        task.drain().expect("it was admitted")
+    }
+
+    /// Settles as of a day: by how much the figures of each row are now more than nothing.
+    fn settle(task: &mut Task, today: i32) -> Vec<(i32, i64)> {
+        task.advance(Timestamp(i64::from(today + 2) * DAY));
+        let mut rows = Vec::new();
+        task.settle(&mut |change| {
+            if let Change::Row(row) = change {
+                let figures = row.figures.map_or(0, |figures| figures.counts[0].1);
+                rows.push((row.window.0.0, figures));
+            }
+        });
+        rows
+    }
+
+    #[test]
+    fn memory_is_that_of_the_live_days_and_no_figure_goes() {
+        let (mut task, mut slot) = (task(), 0);
+        for today in 10_000..14_000 {
+            for _ in 0..5 {
+                slot += 1;
+                assert_eq!(take(&mut task, slot, today, today), Disposition::Accepted);
+            }
+            assert_eq!(
+                settle(&mut task, today),
+                [(today, 5)],
+                "nothing is taken back"
+            );
+            task.evict(20);
+        }
+        let (slots, _) = task.entries();
+        let live = 5 * usize::try_from(LIVE).expect("positive");
+        assert!((live..live + 2_000).contains(&slots), "{slots} slots");
+        assert_eq!(task.rows(), 4_000);
+    }
+
+    #[test]
+    fn whether_a_slot_was_forgotten_yet_does_not_matter() {
+        let (mut forgets, mut remembers) = (task(), task());
+        for task in [&mut forgets, &mut remembers] {
+            take(task, 1, 10_000, 10_000);
+            take(task, 2, 10_500, 10_500);
+            settle(task, 10_500);
+        }
+        forgets.evict(100);
+        assert_eq!((forgets.entries().0, remembers.entries().0), (1, 2));
+        let outcome = |task: &mut Task| (take(task, 1, 10_501, 10_501), settle(task, 10_501));
+        let (one, other) = (outcome(&mut forgets), outcome(&mut remembers));
+        assert_eq!(one, other);
+        assert_eq!(
+            one,
+            (Disposition::Accepted, vec![(10_501, 1)]),
+            "the old figure stands"
+        );
+        assert_eq!((forgets.entries().0, remembers.entries().0), (2, 2));
+    }
+}

@@ -363,6 +363,37 @@ impl Swept {
     }
 }
 
+impl Kept {
+    /// All blocks, those of the first stage first, each with its length before it; 0 between the stages.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for swept in [&self.first, &self.second] {
+            for block in swept.blocks.iter().flatten() {
+                bytes.extend_from_slice(&(block.len() as u32).to_le_bytes());
+                bytes.extend_from_slice(block);
+            }
+            bytes.extend_from_slice(&0_u32.to_le_bytes());
+        }
+        bytes
+    }
+
+    pub fn from_bytes(mut bytes: &[u8]) -> Self {
+        let mut kept = Self::default();
+        for swept in [&mut kept.first, &mut kept.second] {
+            loop {
+                let (length, rest) = bytes.split_first_chunk::<4>().expect("a length");
+                let length = u32::from_le_bytes(*length) as usize;
+                bytes = &rest[length..];
+                if length == 0 {
+                    break;
+                }
+                swept.blocks.push(vec![rest[..length].to_vec()]);
+            }
+        }
+        kept
+    }
+}
+
 impl Core {
     /// Writes down what the last settlement has changed, and `entries` of the whole.
     pub fn keep(&mut self, kept: &mut Kept, plan: &Plan, entries: usize) {

@@ -1,5 +1,6 @@
 //! One task's transactional producer.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,10 +28,17 @@ pub(super) const LARGEST: u32 = 16 * 1024 * 1024;
 #[derive(Default)]
 pub(super) struct Deliveries {
     failed: AtomicU64,
+    purged: AtomicU64,
     first: Mutex<Option<String>>,
 }
 
 impl Deliveries {
+    /// Records that were given up because another one failed, whose own report may still come.
+    fn purged(&self) -> Option<String> {
+        let purged = self.purged.load(Ordering::Acquire);
+        (purged > 0).then(|| format!("{purged} records were given up with another that failed"))
+    }
+
     pub(super) fn failure(&self) -> Option<String> {
         if self.failed.load(Ordering::Acquire) == 0 {
             return None;
@@ -58,6 +66,14 @@ impl ProducerContext for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, message)) = result {
             use rdkafka::message::Message as _;
+            let code = error.rdkafka_error_code();
+            if matches!(
+                code,
+                Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
+            ) {
+                self.purged.fetch_add(1, Ordering::Release);
+                return;
+            }
             let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
             first.get_or_insert_with(|| format!("to {}: {error}", message.topic()));
             self.failed.fetch_add(1, Ordering::Release);
@@ -225,12 +241,37 @@ fn write(
         element.set_metadata(&transaction.note);
     }
     producer.send_offsets_to_transaction(&list, member, TRANSACTION)?;
-    drain(producer, TRANSACTION)?;
+    drain(producer, TRANSACTION).map_err(|failure| explained(failure, producer, transaction))?;
     crash::pass(Point::OffsetsSent);
     crash::pass(Point::Committing);
     producer.commit_transaction(TRANSACTION)?;
     crash::pass(Point::Committed);
     Ok(())
+}
+
+/// Says which topics of the transaction there are not: librdkafka only says that nothing was stored.
+fn explained(
+    failure: Failure,
+    producer: &BaseProducer<Deliveries>,
+    transaction: &Transaction,
+) -> Failure {
+    let Ok(metadata) = producer.client().fetch_metadata(None, CALL) else {
+        return failure;
+    };
+    let is_there = |topic: &str| metadata.topics().iter().any(|known| known.name() == topic);
+    let topics: BTreeSet<&str> = transaction.records().map(|record| record.topic).collect();
+    let missing: Vec<&str> = topics
+        .into_iter()
+        .filter(|topic| !is_there(topic))
+        .collect();
+    if missing.is_empty() {
+        return failure;
+    }
+    let source = format!("{}; missing topics: {}", failure.source, missing.join(", "));
+    Failure {
+        source: source.into(),
+        ..failure
+    }
 }
 
 /// Hands one record to librdkafka, waiting while its queue is full.
@@ -266,7 +307,8 @@ pub(super) fn drain(
     patience: Duration,
 ) -> Result<(), Failure> {
     let began = monotonic();
-    while producer.in_flight_count() > 0 {
+    // One that failed decides: those beside it may be kept back for as long as nobody gives the transaction up.
+    while producer.in_flight_count() > 0 && producer.context().failure().is_none() {
         producer.poll(Duration::from_millis(1));
         if began.elapsed() > patience {
             let source = format!(
@@ -279,7 +321,8 @@ pub(super) fn drain(
             });
         }
     }
-    match producer.context().failure() {
+    let context = producer.context();
+    match context.failure().or_else(|| context.purged()) {
         Some(failure) => Err(Failure {
             remedy: Remedy::Renew,
             source: failure.into(),
