@@ -29,6 +29,8 @@ pub(super) const LARGEST: u32 = 16 * 1024 * 1024;
 pub(super) struct Deliveries {
     failed: AtomicU64,
     purged: AtomicU64,
+    /// Connections lost, and requests that nobody answered in time.
+    lost: AtomicU64,
     first: Mutex<Option<String>>,
 }
 
@@ -56,6 +58,7 @@ impl ClientContext for Deliveries {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.lost.fetch_add(1, Ordering::Release);
         context::warn(&error, reason);
     }
 }
@@ -246,6 +249,16 @@ fn write(
     crash::pass(Point::Committing);
     producer.commit_transaction(TRANSACTION)?;
     crash::pass(Point::Committed);
+    // librdkafka asks again on a new connection, and the first EndTxn may arrive later, inside this producer's next
+    // transaction (KAFKA-17754). A new producer has a new epoch, and what comes late is refused. A loss of before this
+    // transaction counts too: librdkafka does not report the same one twice within 30 s.
+    producer.poll(Duration::ZERO);
+    if producer.context().lost.load(Ordering::Acquire) > 0 {
+        return Err(Failure {
+            remedy: Remedy::Renew,
+            source: "it was written, but this producer has lost a connection".into(),
+        });
+    }
     Ok(())
 }
 
