@@ -259,6 +259,32 @@ fn the_wall_clock_is_read_in_one_file() {
     }
 }
 
+/// What waits elsewhere would hold up a simulation (docs/decisions/0017), or be told another time than it.
+#[test]
+fn the_service_starts_threads_and_waits_in_one_place() {
+    let foreign = [
+        "std::thread",
+        ".elapsed()",
+        "Condvar",
+        ".recv(",
+        "recv_timeout",
+        "tokio",
+    ];
+    for file in sources()
+        .iter()
+        .filter(|file| part(&file.name) == "service")
+    {
+        let code = code(&file.text);
+        for word in foreign {
+            assert!(
+                !code.contains(word) || file.name.ends_with("tests.rs"),
+                "{}: {word}; adapters/threads.rs and adapters/clock.rs are the place",
+                file.name
+            );
+        }
+    }
+}
+
 #[test]
 fn every_file_opens_with_a_sentence_of_its_own() {
     for file in sources() {

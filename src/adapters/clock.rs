@@ -1,7 +1,8 @@
 //! What time it is: the only place that reads the wall clock.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::threads;
 use crate::config::ClockSetting;
 use crate::domain::time::Timestamp;
 
@@ -38,7 +39,7 @@ impl Clock {
             Self::Wall => wall(),
             Self::Fixed(at) => at,
             Self::Scaled { start, made, speed } => {
-                let elapsed = i64::try_from(made.elapsed().as_millis()).unwrap_or(i64::MAX);
+                let elapsed = i64::try_from(since(made).as_millis()).unwrap_or(i64::MAX);
                 Timestamp(
                     start
                         .0
@@ -53,11 +54,20 @@ impl Clock {
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 pub fn monotonic() -> Instant {
-    Instant::now()
+    threads::seat().map_or_else(Instant::now, |seat| seat.monotonic())
+}
+
+/// How long ago that was. `Instant::elapsed` would ask the machine, inside a simulation too.
+#[must_use]
+pub fn since(instant: Instant) -> Duration {
+    monotonic().saturating_duration_since(instant)
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the place")]
 fn wall() -> Timestamp {
+    if let Some(seat) = threads::seat() {
+        return seat.wall();
+    }
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -82,7 +92,7 @@ mod tests {
             made: monotonic(),
             speed: 1_000_000,
         };
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
         let passed = clock.now().0 - start.0;
         assert!((5_000_000..600_000_000).contains(&passed), "{passed} ms");
     }

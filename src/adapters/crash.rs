@@ -62,6 +62,7 @@ impl Point {
 /// Passes a point; does not return where the process is to die here.
 #[cfg(debug_assertions)]
 pub fn pass(point: Point) {
+    super::threads::pass();
     armed::pass(point);
 }
 

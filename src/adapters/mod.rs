@@ -15,3 +15,4 @@ pub mod partitioner;
 pub mod progress;
 pub mod registry;
 pub mod schemas;
+pub mod threads;

@@ -21,13 +21,13 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::adapters::clock::{Clock, monotonic};
+use crate::adapters::clock::{Clock, monotonic, since};
 use crate::adapters::log::{Change, Log, LogError, Membership, Remedy, Unit};
 use crate::adapters::registry::RegistryError;
 use crate::adapters::schemas::Schemas;
+use crate::adapters::threads::{self, Thread};
 use crate::config::{self, Commit};
 use crate::pipeline::Plan;
 
@@ -92,7 +92,7 @@ pub enum ServiceError {
 struct Running {
     name: String,
     orders: Arc<Orders>,
-    thread: JoinHandle<Result<(), LogError>>,
+    thread: Thread<Result<(), LogError>>,
 }
 
 impl Service {
@@ -129,9 +129,7 @@ impl Service {
             partitions: partitions.tasks,
         };
         let stop = self.stop.clone();
-        thread::Builder::new()
-            .name("reference".to_owned())
-            .spawn(move || feed.follow(&stop))
+        threads::spawn("reference", move || feed.follow(&stop))
             .map_err(|error| unexpected("reference", &error))?;
         let outcome = self.supervise(&common);
         self.stop.request();
@@ -147,9 +145,7 @@ impl Service {
             stop: self.stop.clone(),
             patience: self.undecided,
         };
-        thread::Builder::new()
-            .name("undecided".to_owned())
-            .spawn(move || watch.run())
+        threads::spawn("undecided", move || watch.run())
             .map_err(|error| unexpected("undecided", &error))?;
         Ok(())
     }
@@ -174,7 +170,7 @@ impl Service {
             let began = monotonic();
             let ended = end(&mut running, |_| true, order, FINISHING, || ());
             // All that is left: who goes unheard is waited for by everyone else until its session has run out.
-            if let Err(error) = membership.leave(STOPPING.saturating_sub(began.elapsed())) {
+            if let Err(error) = membership.leave(STOPPING.saturating_sub(since(began))) {
                 tracing::warn!("{error}");
             }
             if is_stopping {
@@ -274,9 +270,7 @@ impl Service {
                     Box::new(|| worker.run()),
                 )
             };
-        let thread = thread::Builder::new()
-            .name(format!("task-{name}"))
-            .spawn(work)
+        let thread = threads::spawn(&format!("task-{name}"), work)
             .map_err(|error| unexpected(&name, &error))?;
         Ok(Running {
             name,
@@ -299,9 +293,9 @@ fn end(
         running[unit].orders.give(order);
     }
     let began = monotonic();
-    while began.elapsed() < within && units.iter().any(|unit| !running[unit].thread.is_finished()) {
+    while since(began) < within && units.iter().any(|unit| !running[unit].thread.is_finished()) {
         meanwhile();
-        thread::sleep(Duration::from_millis(2));
+        threads::sleep(Duration::from_millis(2));
     }
     let mut outcome = Ok(());
     for unit in units {

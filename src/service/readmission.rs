@@ -13,10 +13,11 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use crate::adapters::clock::monotonic;
+use crate::adapters::clock::{monotonic, since};
 use crate::adapters::crash::{self, Point};
 use crate::adapters::log::{Log, LogError, Message, Position, Span};
 use crate::adapters::registry::RegistryError;
+use crate::adapters::threads;
 use crate::domain::disposition::Disposition;
 use crate::domain::topic::SupplierTopic;
 use crate::engine::ledger::Counts;
@@ -120,7 +121,7 @@ impl Again {
                         }
                         Err(error) => {
                             tracing::warn!("reading again: {error}");
-                            std::thread::sleep(ASK_AGAIN);
+                            threads::sleep(ASK_AGAIN);
                             is_whole = go_on();
                         }
                     }
@@ -140,7 +141,7 @@ impl Again {
             partition,
             practices = practices.join(" "),
             records = self.counts.total(),
-            took_ms = began.elapsed().as_millis(),
+            took_ms = since(began).as_millis(),
             "read again"
         );
         Ok(true)

@@ -10,7 +10,7 @@ use apache_avro::Schema;
 
 use super::observe::{Observation, Observer};
 use super::stop::Stop;
-use crate::adapters::clock::monotonic;
+use crate::adapters::clock::{monotonic, since};
 use crate::adapters::log::{Log, LogError, Message, Position, Remedy, Span};
 use crate::adapters::schemas::{NoSchema, Schemas};
 use crate::domain::reference::Reference;
@@ -157,7 +157,7 @@ impl ReferenceFeed {
                 Err(error) if error.remedy == Remedy::Retry => tracing::debug!("{error}"),
                 Err(error) => return Err(error),
             }
-            if changed_since.is_some_and(|since| since.elapsed() >= GATHER) {
+            if changed_since.is_some_and(|changed| since(changed) >= GATHER) {
                 changed_since = None;
                 self.publish(Arc::new(loader.reference.clone()), &positions);
             }

@@ -12,7 +12,6 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
@@ -20,8 +19,9 @@ use sha2::{Digest, Sha256};
 use super::changelog::{Snapshot, WRITTEN_BY, sign, signature};
 use super::note::Note;
 use super::stage::Stage;
-use crate::adapters::clock::monotonic;
+use crate::adapters::clock::{monotonic, since};
 use crate::adapters::crash::{self, Point};
+use crate::adapters::threads::{self, Thread};
 use crate::config;
 use crate::engine::keep::CALLERS;
 use crate::engine::state::block::{Blocks, Cursor, Fields};
@@ -57,7 +57,7 @@ struct Job {
     /// Everything is written, if not sent.
     is_complete: bool,
     sender: SyncSender<Vec<u8>>,
-    thread: JoinHandle<io::Result<Hash>>,
+    thread: Thread<io::Result<Hash>>,
 }
 
 impl Snapshots {
@@ -90,7 +90,7 @@ impl Snapshots {
             return;
         };
         if self.job.is_none() {
-            if self.last.elapsed() < self.every {
+            if since(self.last) < self.every {
                 return;
             }
             self.last = monotonic();
@@ -103,7 +103,7 @@ impl Snapshots {
             return;
         };
         let began = monotonic();
-        while job.send() && !job.is_complete && began.elapsed() < STEP {
+        while job.send() && !job.is_complete && since(began) < STEP {
             job.blocks.begin(stage.outputs().plan.fingerprint());
             job.is_complete = stage.write_part(&mut job.cursor, ENTRIES, &mut job.blocks);
             if job.is_complete {
@@ -127,9 +127,9 @@ impl Snapshots {
         });
         let first = blocks.iter().map(<[u8]>::to_vec).collect();
         let (directory, task) = (self.directory.clone(), self.task.clone());
-        let storing = std::thread::Builder::new()
-            .name(format!("snapshot-{task}"))
-            .spawn(move || store(&directory, &task, &receiver));
+        let storing = threads::spawn(&format!("snapshot-{task}"), move || {
+            store(&directory, &task, &receiver)
+        });
         match storing {
             Ok(thread) => {
                 self.job = Some(Job {
@@ -274,8 +274,7 @@ fn write(path: &Path, blocks: &Receiver<Vec<u8>>) -> io::Result<Hash> {
     };
     put(MAGIC)?;
     loop {
-        let block = blocks
-            .recv()
+        let block = threads::receive(blocks)
             .map_err(|_| io::Error::other("given up: the state has changed hands"))?;
         put(&u32::try_from(block.len())
             .map_err(io::Error::other)?

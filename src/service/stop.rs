@@ -1,31 +1,39 @@
 //! The request to stop, and waiting that it cuts short.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use crate::adapters::clock::{monotonic, since};
+use crate::adapters::threads;
+
+/// How often who waits looks up: a stop has seconds.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Shared by everything that must end when the service ends.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<(Mutex<bool>, Condvar)>);
+pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
     pub fn request(&self) {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.0.1.notify_all();
+        self.0.store(true, Ordering::Release);
     }
 
     #[must_use]
     pub fn is_requested(&self) -> bool {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.load(Ordering::Acquire)
     }
 
     /// Waits, not beyond the request; whether it was made.
     #[must_use]
     pub fn wait(&self, at_most: Duration) -> bool {
-        let guard = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .0
-            .1
-            .wait_timeout_while(guard, at_most, |requested| !*requested);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+        let began = monotonic();
+        loop {
+            let left = at_most.saturating_sub(since(began));
+            if self.is_requested() || left.is_zero() {
+                return self.is_requested();
+            }
+            threads::sleep(left.min(LOOK));
+        }
     }
 }

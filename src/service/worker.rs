@@ -11,8 +11,9 @@ use super::observe::{Commit, Condition, Health, Observation, Observer};
 use super::outputs::{CHANGELOG, Draft, Link};
 use super::snapshot::Snapshots;
 use super::stage::{Hindrance, Stage};
-use crate::adapters::clock::{Clock, monotonic};
+use crate::adapters::clock::{Clock, monotonic, since};
 use crate::adapters::log::{Log, LogError, Message, Output, Position, Reader, Remedy};
+use crate::adapters::threads;
 use crate::config;
 use crate::domain::time::Timestamp;
 use crate::wire::output::Positions;
@@ -179,12 +180,12 @@ impl<S: Stage> Worker<S> {
             pause = match error.remedy {
                 Remedy::Stop => break Err(error),
                 Remedy::Fenced => AFTER_FENCING,
-                Remedy::Retry | Remedy::Renew if began.elapsed() > LONGEST_PAUSE => FIRST_PAUSE,
+                Remedy::Retry | Remedy::Renew if since(began) > LONGEST_PAUSE => FIRST_PAUSE,
                 Remedy::Retry | Remedy::Renew => (pause * 2).min(LONGEST_PAUSE),
             };
             let until = monotonic() + pause;
             while self.orders.get() == Order::Work && monotonic() < until {
-                std::thread::sleep(TICK.min(pause));
+                threads::sleep(TICK.min(pause));
             }
             if self.orders.get() != Order::Work {
                 break Ok(());
@@ -265,7 +266,7 @@ impl<S: Stage> Worker<S> {
                 let began = monotonic();
                 output.commit(&self.draft.transaction)?;
                 self.in_doubt = None;
-                self.adopt(note, began.elapsed());
+                self.adopt(note, since(began));
                 return Ok(());
             }
         } else if self.state_of.is(committed.note.as_deref()) {
@@ -339,13 +340,13 @@ impl<S: Stage> Worker<S> {
                 worker: &name,
                 entries: self.stage.kept_entries(),
                 from_snapshot: snapshot.is_some(),
-                took: began.elapsed(),
+                took: since(began),
             });
             tracing::info!(
                 task = name,
                 entries = self.stage.kept_entries(),
                 from_snapshot = snapshot.is_some(),
-                took_ms = began.elapsed().as_millis(),
+                took_ms = since(began).as_millis(),
                 "restored"
             );
         }
@@ -393,18 +394,18 @@ impl<S: Stage> Worker<S> {
                 Err(Hindrance::Wait(why)) => {
                     self.waits(why);
                     self.held = Some(held);
-                    std::thread::sleep(TICK);
+                    threads::sleep(TICK);
                 }
             }
             return Ok(());
         }
         let room = self.around.commit.records.saturating_sub(self.open.records);
         let wait = match self.open.since {
-            Some(since) => self
+            Some(opened) => self
                 .around
                 .commit
                 .interval
-                .saturating_sub(since.elapsed())
+                .saturating_sub(since(opened))
                 .min(TICK),
             None => TICK,
         };
@@ -459,10 +460,8 @@ impl<S: Stage> Worker<S> {
     fn is_due(&self) -> bool {
         let commit = &self.around.commit;
         match self.open.since {
-            Some(since) => {
-                since.elapsed() >= commit.interval || self.open.records >= commit.records
-            }
-            None => self.stage.has_news() || self.looked_at.elapsed() >= HAND,
+            Some(opened) => since(opened) >= commit.interval || self.open.records >= commit.records,
+            None => self.stage.has_news() || since(self.looked_at) >= HAND,
         }
     }
 
@@ -491,7 +490,7 @@ impl<S: Stage> Worker<S> {
         let began = monotonic();
         output.commit(&self.draft.transaction)?;
         self.in_doubt = None;
-        self.adopt(note, began.elapsed());
+        self.adopt(note, since(began));
         Ok(())
     }
 
