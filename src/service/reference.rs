@@ -93,13 +93,22 @@ impl ReferenceFeed {
     /// from it: such records were replaced by later ones of the same key.
     ///
     /// # Errors
-    /// When the log fails.
+    /// When the log fails, or this process has not read so far yet: who goes on from there would go back to what is
+    /// read here, and indexes that only the newer data have would name nothing, or something else.
     pub fn as_of(&self, positions: &[Position], stop: &Stop) -> Result<Arc<Reference>, LogError> {
         let current = self.current();
         if *current.positions == *positions {
             return Ok(current.reference);
         }
+        if let Some(behind) = behind(&current.positions, positions) {
+            return Err(LogError::new(
+                Remedy::Retry,
+                "reading the reference data that committed figures are of",
+                behind,
+            ));
+        }
         let mut loader = Loader::new(&self.schemas, &*self.observer, stop);
+        loader.reference = current.reference.emptied();
         for topic in ReferenceTopic::ALL {
             let spans: Vec<Span> = positions
                 .iter()
@@ -177,6 +186,21 @@ impl ReferenceFeed {
     fn lock(&self) -> MutexGuard<'_, Snapshot> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is not read yet of what others have read.
+fn behind(here: &[Position], there: &[Position]) -> Option<String> {
+    there.iter().find_map(|there| {
+        let (topic, partition) = (&there.topic, there.partition);
+        let here = (here.iter()).find(|at| (&at.topic, at.partition) == (topic, partition));
+        let next = here.map_or(0, |at| at.next);
+        (next < there.next).then(|| {
+            format!(
+                "{topic}/{partition} is read up to {next} here, and was up to {} there",
+                there.next
+            )
+        })
+    })
 }
 
 fn partitions_of(log: &dyn Log, topic: ReferenceTopic) -> Result<i32, LogError> {

@@ -160,6 +160,23 @@ impl Reference {
         true
     }
 
+    /// One with the same indexes and nothing recorded: what is read into it anew, in whatever order, means the same
+    /// by them as in every later snapshot of this process.
+    #[must_use]
+    pub fn emptied(&self) -> Self {
+        let unrecorded = |practice: &Arc<Practice>| {
+            let code = practice.code.clone();
+            Arc::new(Practice {
+                code,
+                ..Practice::default()
+            })
+        };
+        Self {
+            practices: self.practices.iter().map(unrecorded).collect(),
+            ..self.clone()
+        }
+    }
+
     /// The practices that differ from an older snapshot of the same process.
     #[must_use]
     pub fn changed_since(&self, older: &Self) -> BTreeSet<PracticeIndex> {
@@ -204,5 +221,33 @@ impl Reference {
         self.places.push(place.clone());
         self.place_indexes.insert(place, index);
         index
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    #[test]
+    fn an_emptied_one_keeps_its_indexes_whatever_comes_first_into_it() {
+        let agreement = Agreement {
+            service_id: "GPAD".into(),
+            state: AgreementState::Approved,
+            effective_from: Day(1),
+            effective_to: None,
+            recorded_at: Timestamp(1),
+            ordinal: 0,
+        };
+        let mut first = Reference::default();
+        first.apply_agreement("A81001", agreement.clone());
+        first.apply_agreement("B82002", agreement.clone());
+        let mut second = first.emptied();
+        assert_eq!(second.agreement_on(PracticeIndex(0), Day(2)), None);
+        second.apply_agreement("B82002", agreement.clone());
+        second.apply_agreement("C83003", agreement);
+        for (code, index) in [("A81001", 0), ("B82002", 1), ("C83003", 2)] {
+            assert_eq!(second.find(code), Some(PracticeIndex(index)), "{code}");
+        }
     }
 }
