@@ -207,7 +207,8 @@ struct Waiting {
 /// Aggregate, start of the window, dimensions.
 type Group = (String, String, Vec<(String, String)>);
 
-struct Audit {
+/// Judges committed records as they come, in the order of their topics.
+pub struct Audit {
     /// By topic, in the order of the log.
     waiting: HashMap<String, VecDeque<Waiting>>,
     /// Manifests of the second stage whose rows are not all there.
@@ -224,7 +225,7 @@ struct Audit {
 }
 
 impl Audit {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let plan = aggregates::plan(None).unwrap();
         let levels = (plan.aggregates.iter())
             .map(|aggregate| {
@@ -246,7 +247,9 @@ impl Audit {
         }
     }
 
-    fn take(
+    /// # Errors
+    /// What is wrong; nothing may be taken after it.
+    pub fn take(
         &mut self,
         books: &mut Books,
         topic: &str,

@@ -134,6 +134,12 @@ impl Input {
         self.records.len()
     }
 
+    /// Topic, key and datum of everything: reference data first, records in the order in which Kafka gets them.
+    pub fn all(&self) -> impl Iterator<Item = (Topic, &[u8], &[u8])> {
+        let both = self.reference.iter().chain(&self.records);
+        both.map(|drawn| (drawn.topic, drawn.key.as_slice(), drawn.datum.as_slice()))
+    }
+
     pub fn by_topic(&self) -> BTreeMap<&'static str, i64> {
         let mut counts: BTreeMap<_, i64> = SupplierTopic::ALL
             .into_iter()

@@ -319,6 +319,16 @@ fn assert_same<K: Ord + Debug, N: Copy + Default + PartialEq + Debug>(
     }
 }
 
+/// When, by which command, of what, on what: the head of every report.
+pub fn stamp(command: &str) -> [(&'static str, String); 4] {
+    [
+        ("date", run("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
+        ("command", format!("`{command}`")),
+        ("versions", versions()),
+        ("machine", cores()),
+    ]
+}
+
 fn run(command: &str, arguments: &[&str]) -> String {
     let output = Command::new(command).args(arguments).output();
     output.map_or_else(
@@ -349,6 +359,13 @@ fn versions() -> String {
 }
 
 fn machine() -> String {
+    format!(
+        "{}, shared by Kafka, the instances, the feed and the auditor; debug build",
+        cores()
+    )
+}
+
+fn cores() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{cores} cores, shared by Kafka, the instances, the feed and the auditor; debug build")
+    format!("{cores} cores")
 }
