@@ -25,7 +25,7 @@ use rdkafka::client::DefaultClientContext;
 use support::input::Input;
 use support::instance::Instance;
 use support::proof::{Proof, size};
-use support::{Kafka, Registry, free_port, wait_for};
+use support::{Kafka, Registry, free_port, tool, wait_for};
 
 const PARTITIONS: i32 = 3;
 
@@ -37,8 +37,13 @@ struct Watched {
 
 impl Watched {
     fn start(proof: &Proof) -> Self {
+        Self::start_with(proof, &[])
+    }
+
+    fn start_with(proof: &Proof, more: &[(&'static str, &str)]) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
-        let instance = Instance::start(&proof.with(&[("GPAD_HTTP_ADDRESS", &address)]));
+        let more = [more, &[("GPAD_HTTP_ADDRESS", &address)]].concat();
+        let instance = Instance::start(&proof.with(&more));
         Self {
             instance,
             url: format!("http://{address}"),
@@ -181,6 +186,86 @@ fn a_dead_letter_topic_that_is_gone_stops_the_reading_and_nothing_is_skipped() {
         .unwrap();
     proof.finish(Duration::from_mins(2));
     proof.compare();
+    let (status, _, log) = watched.instance.stop();
+    assert!(status.success(), "{status}\n{log}");
+}
+
+/// Lets a user do things with the topic of dead letters, and no others: where no list is, everything is allowed.
+fn only(brokers: &str, user: &str, operations: &[&str]) {
+    let principal = format!("User:{user}");
+    let mut arguments = vec![
+        "--bootstrap-server",
+        brokers,
+        "--add",
+        "--topic",
+        DEAD_LETTERS,
+        "--allow-principal",
+        &principal,
+    ];
+    for operation in operations {
+        arguments.extend(["--operation", operation]);
+    }
+    tool("org.apache.kafka.tools.AclCommand", &arguments);
+}
+
+#[test]
+#[ignore = "minutes of real brokers; see docs/proofs/README.md"]
+fn dead_letters_that_may_not_be_written_stop_the_reading_and_nothing_is_skipped() {
+    let _alone = support::alone();
+    let port = free_port();
+    // The test itself comes by the listener that asks for no name, and may do everything; the service has a name.
+    let kafka = Kafka::start_with(|controller, properties| {
+        let named = format!("CONTROLLER://127.0.0.1:{controller},NAMED://127.0.0.1:{port}");
+        let plain = properties.replacen(
+            &format!("CONTROLLER://127.0.0.1:{controller}\n"),
+            &format!("{named}\n"),
+            1,
+        );
+        let plain = plain.replacen(
+            "advertised.listeners=",
+            &format!("advertised.listeners=NAMED://127.0.0.1:{port},"),
+            1,
+        );
+        plain
+            + "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,NAMED:SASL_PLAINTEXT\n\
+               inter.broker.listener.name=PLAINTEXT\n\
+               sasl.enabled.mechanisms=PLAIN\n\
+               listener.name.named.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_service=\"secret\";\n\
+               authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+               super.users=User:ANONYMOUS\nallow.everyone.if.no.acl.found=true\n"
+    });
+    let proof = Proof::prepare(&kafka.brokers(), Input::draw(2_000, 3), PARTITIONS, 1);
+    only(&proof.brokers, "service", &["Describe"]);
+    let named = format!("127.0.0.1:{port}");
+    let watched = Watched::start_with(
+        &proof,
+        &[
+            ("GPAD_KAFKA_BROKERS", &named),
+            ("GPAD_KAFKA_CLIENT_SECURITY_PROTOCOL", "sasl_plaintext"),
+            ("GPAD_KAFKA_CLIENT_SASL_MECHANISM", "PLAIN"),
+            ("GPAD_KAFKA_CLIENT_SASL_USERNAME", "service"),
+            ("GPAD_KAFKA_CLIENT_SASL_PASSWORD", "secret"),
+        ],
+    );
+    wait_for("readiness", Duration::from_secs(30), || watched.is_ready());
+    proof.flow.release_all();
+    watched.wait_until_it_says(&[DEAD_LETTERS, "uthoriz"], Duration::from_secs(30));
+    sleep(Duration::from_secs(5));
+    let before = proof.accounted();
+    assert!(
+        before < i64::try_from(proof.flow.total()).unwrap() / 2,
+        "it went on: {before} records"
+    );
+    sleep(Duration::from_secs(5));
+    assert_eq!(proof.accounted(), before, "it waits");
+    assert!(
+        watched.says(&[DEAD_LETTERS, "uthoriz"]),
+        "and still says why"
+    );
+    only(&proof.brokers, "service", &["Write"]);
+    proof.finish(Duration::from_mins(1));
+    proof.compare();
+    wait_for("readiness", Duration::from_secs(30), || watched.is_ready());
     let (status, _, log) = watched.instance.stop();
     assert!(status.success(), "{status}\n{log}");
 }

@@ -94,6 +94,19 @@ pub fn free_ports<const N: usize>() -> [u16; N] {
     held.map(|listener| listener.local_addr().unwrap().port())
 }
 
+/// Runs one of Kafka's own tools; it must succeed.
+pub fn tool(class: &str, arguments: &[&str]) {
+    let output = Command::new("java")
+        .args(java(&[&[class], arguments].concat()))
+        .output()
+        .unwrap();
+    let (out, error) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{class}: {out}{error}");
+}
+
 fn java(arguments: &[&str]) -> Vec<String> {
     let libs = component("kafka").join("libs").join("*");
     let mut all: Vec<String> = [
@@ -140,10 +153,16 @@ pub struct Kafka {
 
 impl Kafka {
     pub fn start() -> Self {
+        Self::start_with(|_, properties| properties)
+    }
+
+    /// With other properties; they are given those of every test, and the controller's port.
+    pub fn start_with(change: impl FnOnce(u16, String) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let [port, controller] = free_ports();
         let properties = dir.path().join("server.properties");
-        fs::write(&properties, Self::properties(dir.path(), port, controller)).unwrap();
+        let text = change(controller, Self::properties(dir.path(), port, controller));
+        fs::write(&properties, text).unwrap();
         format(&properties);
         let mut kafka = Self {
             service: None,
@@ -190,6 +209,11 @@ impl Kafka {
 
     pub fn brokers(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where it keeps its topics.
+    pub fn log_directory(&self) -> PathBuf {
+        self.dir.path().join("log")
     }
 
     pub fn settings(&self, group: &str) -> config::Kafka {

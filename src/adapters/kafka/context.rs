@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use serde::Deserialize;
 
 use super::super::clock::monotonic;
@@ -101,6 +101,10 @@ const fn unknown() -> i64 {
 /// second.
 pub(super) fn warn(error: &KafkaError, reason: &str) {
     static TOLD: LazyLock<Mutex<HashMap<String, Instant>>> = LazyLock::new(Mutex::default);
+    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+        // Asked for by a scan, and told once more as an error.
+        return;
+    }
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
     let now = monotonic();
     let is_news =

@@ -21,6 +21,8 @@ use crate::config;
 
 /// The longest a producer may take to be fenced in: another's open transaction is being aborted.
 const FENCING: Duration = Duration::from_secs(20);
+/// How often deliveries that are waited for are looked at.
+const LOOK: Duration = Duration::from_micros(500);
 /// Room for a dead letter that carries a refused record of more than the usual 1 MiB.
 pub(super) const LARGEST: u32 = 16 * 1024 * 1024;
 
@@ -243,8 +245,14 @@ fn write(
         element.set_offset(Offset::Offset(position.next))?;
         element.set_metadata(&transaction.note);
     }
-    producer.send_offsets_to_transaction(&list, member, TRANSACTION)?;
-    drain(producer, TRANSACTION).map_err(|failure| explained(failure, producer, transaction))?;
+    let offsets = |within| producer.send_offsets_to_transaction(&list, member, within);
+    offsets(TRANSACTION)
+        .map_err(Failure::from)
+        .and_then(|()| drain(producer, TRANSACTION))
+        .map_err(|failure| {
+            // Nothing of this transaction is committed any more: asking once more tells why, and does nothing.
+            explained(failure, offsets(CALL).err(), producer, transaction)
+        })?;
     crash::pass(Point::OffsetsSent);
     crash::pass(Point::Committing);
     producer.commit_transaction(TRANSACTION)?;
@@ -262,9 +270,11 @@ fn write(
     Ok(())
 }
 
-/// Says which topics of the transaction there are not: librdkafka only says that nothing was stored.
+/// Says which topics of the transaction there are not, or what librdkafka has given it up for and which topics it is
+/// about: of the records it only says that they were not stored, of the rest it names no topic.
 fn explained(
     failure: Failure,
+    why: Option<KafkaError>,
     producer: &BaseProducer<Deliveries>,
     transaction: &Transaction,
 ) -> Failure {
@@ -274,13 +284,30 @@ fn explained(
     let is_there = |topic: &str| metadata.topics().iter().any(|known| known.name() == topic);
     let topics: BTreeSet<&str> = transaction.records().map(|record| record.topic).collect();
     let missing: Vec<&str> = topics
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|topic| !is_there(topic))
         .collect();
-    if missing.is_empty() {
-        return failure;
-    }
-    let source = format!("{}; missing topics: {}", failure.source, missing.join(", "));
+    let source = match why {
+        _ if !missing.is_empty() => {
+            format!("{}; missing topics: {}", failure.source, missing.join(", "))
+        }
+        Some(why)
+            if why.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed) =>
+        {
+            let topics: Vec<&str> = topics.into_iter().collect();
+            format!(
+                "{}: {why}; it may not write to one of {}",
+                failure.source,
+                topics.join(", ")
+            )
+        }
+        // A delivery has said of which topic it was.
+        Some(why) if producer.context().failure().is_none() => {
+            format!("{}: {why}", failure.source)
+        }
+        Some(_) | None => return failure,
+    };
     Failure {
         source: source.into(),
         ..failure
@@ -306,7 +333,8 @@ pub(super) fn send(
                 if !full || since.get_or_insert_with(monotonic).elapsed() > patience {
                     return Err(error);
                 }
-                producer.poll(Duration::from_millis(1));
+                producer.poll(Duration::ZERO);
+                std::thread::sleep(LOOK);
                 message = refused;
             }
         }
@@ -321,8 +349,17 @@ pub(super) fn drain(
 ) -> Result<(), Failure> {
     let began = monotonic();
     // One that failed decides: those beside it may be kept back for as long as nobody gives the transaction up.
-    while producer.in_flight_count() > 0 && producer.context().failure().is_none() {
-        producer.poll(Duration::from_millis(1));
+    loop {
+        let waiting = producer.in_flight_count();
+        if waiting == 0 || producer.context().failure().is_some() {
+            break;
+        }
+        // Not with a time to wait: `poll` waits whole milliseconds, and spins through what is left of them. Eight tasks
+        // that waited for their brokers so were a core at full load.
+        producer.poll(Duration::ZERO);
+        if producer.in_flight_count() == waiting {
+            std::thread::sleep(LOOK);
+        }
         if began.elapsed() > patience {
             let source = format!(
                 "{} records were not stored in time",
