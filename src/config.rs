@@ -89,6 +89,8 @@ pub struct State {
     pub directory: Option<PathBuf>,
     /// From the end of one snapshot to the beginning of the next.
     pub snapshot: Duration,
+    /// Tasks of other instances that one instance follows at most, to take them over warm.
+    pub standby: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,6 +166,7 @@ impl Default for Settings {
             state: State {
                 directory: None,
                 snapshot: Duration::from_mins(1),
+                standby: 0,
             },
             service_period: ServicePeriod {
                 from: day(2020, 3, 1),

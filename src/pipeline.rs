@@ -422,6 +422,12 @@ impl Pipeline {
         Some((key.to_vec(), raw.to_vec()))
     }
 
+    /// What is read back from here on refers to these reference data; nothing is restated.
+    pub fn refer(&mut self, reference: Arc<Reference>) {
+        self.reference = reference.clone();
+        self.task.refer(reference);
+    }
+
     /// Moves on to newer reference data.
     pub fn follow(&mut self, reference: Arc<Reference>) {
         self.reference = reference.clone();

@@ -22,7 +22,9 @@ use gpad_live::adapters::schemas::Schemas;
 use gpad_live::commands::{plan_of, serve};
 use gpad_live::config::{Commit, Settings, State};
 use gpad_live::pipeline::Plan;
-use gpad_live::service::{CHANGELOG, Health, LEDGER, Observation, Observer, Service, Stop};
+use gpad_live::service::{
+    CHANGELOG, Following, Health, LEDGER, Observation, Observer, Origin, Service, Stop,
+};
 use gpad_live::wire::datum::Datum;
 use gpad_live::wire::framing::unframe;
 use gpad_live::wire::output::Manifest;
@@ -33,20 +35,32 @@ fn plan() -> Arc<Plan> {
     plan_of(&Settings::default(), Some(400)).unwrap().into()
 }
 
-/// What workers told of reading their state back: by name, whether a snapshot served.
+/// What workers told of reading their state back: by name, what served, and entries read from the changelog; and how far
+/// tasks are followed.
 #[derive(Default)]
-struct Restored(Mutex<BTreeMap<String, bool>>);
+struct Restored {
+    back: Mutex<BTreeMap<String, (Origin, u64)>>,
+    followed: Mutex<BTreeMap<String, Following>>,
+}
 
 impl Observer for Restored {
     fn observe(&self, observation: &Observation<'_>) {
         if let Observation::Restored {
             worker,
-            from_snapshot,
+            origin,
+            read,
             ..
         } = observation
         {
-            let mut restored = self.0.lock().unwrap();
-            restored.insert((*worker).to_owned(), *from_snapshot);
+            let mut back = self.back.lock().unwrap();
+            back.insert((*worker).to_owned(), (*origin, *read));
+        }
+        if let Observation::Standby { worker, following } = observation {
+            let mut followed = self.followed.lock().unwrap();
+            match following {
+                Some(following) => followed.insert((*worker).to_owned(), *following),
+                None => followed.remove(*worker),
+            };
         }
     }
 }
@@ -60,6 +74,10 @@ struct Running {
 
 impl Running {
     fn start(log: &Arc<EmbeddedLog>, directory: Option<&Path>) -> Self {
+        Self::start_with(log, directory, 0)
+    }
+
+    fn start_with(log: &Arc<EmbeddedLog>, directory: Option<&Path>, standby: usize) -> Self {
         let (stop, restored) = (Stop::default(), Arc::new(Restored::default()));
         let service = Service {
             log: log.clone(),
@@ -76,6 +94,7 @@ impl Running {
             state: State {
                 directory: directory.map(Path::to_owned),
                 snapshot: Duration::from_millis(50),
+                standby,
             },
             group: "group".to_owned(),
             stop: stop.clone(),
@@ -106,7 +125,10 @@ impl Running {
     fn stop(self) -> BTreeMap<String, bool> {
         self.stop.request();
         self.thread.join().unwrap();
-        std::mem::take(&mut self.restored.0.lock().unwrap())
+        let back = std::mem::take(&mut *self.restored.back.lock().unwrap());
+        (back.into_iter())
+            .map(|(task, (origin, _))| (task, origin == Origin::Snapshot))
+            .collect()
     }
 }
 
@@ -278,10 +300,13 @@ fn a_damaged_foreign_or_missing_snapshot_is_passed_over() {
         }
     });
     assert_eq!(foreign, tasks(false));
-    assert_eq!(
-        restarted(|group| fs::remove_dir_all(group).unwrap()),
-        tasks(false)
-    );
+    let missing = restarted(|group| {
+        // What a stop found in the making is still being removed.
+        wait_for("an empty directory", Duration::from_secs(10), || {
+            fs::remove_dir_all(group).is_ok()
+        });
+    });
+    assert_eq!(missing, tasks(false));
 }
 
 #[test]
@@ -299,7 +324,7 @@ fn a_directory_that_cannot_be_written_costs_nothing_but_the_snapshots() {
     assert_eq!(figures(&log), expected());
     let running = Running::start(&log, Some(Path::new("/dev/null/none")));
     wait_for("the tasks", Duration::from_mins(1), || {
-        running.restored.0.lock().unwrap().len() == tasks(false).len()
+        running.restored.back.lock().unwrap().len() == tasks(false).len()
     });
     assert_eq!(running.stop(), tasks(false));
 }
@@ -335,4 +360,74 @@ fn swept(restarts: bool) -> BTreeMap<Vec<u8>, Vec<u8>> {
 #[test]
 fn what_is_left_of_a_swept_changelog_is_the_whole_state() {
     assert_eq!(swept(true), swept(false));
+}
+
+/// Enough of them for the changelogs of the tasks that hold practices to be swept.
+fn corrections(feed: &mut Feed) -> i64 {
+    let mut records = 0;
+    for version in 10..=130 {
+        for practice in PRACTICES {
+            for slot in 0..25 {
+                let attended = (slot + version) % 2 == 0;
+                feed.appointment(practice, &slot.to_string(), 0, version, attended);
+                records += 1;
+            }
+        }
+        feed.flush();
+    }
+    records
+}
+
+#[test]
+fn a_task_that_was_followed_is_taken_over_warm() {
+    let expected = {
+        let log = Arc::new(serve::with_topics(&plan().aggregates, EmbeddedLog::in_memory).unwrap());
+        let mut feed = Feed::new(&*log, Schemas::new(None));
+        feed.reference();
+        let records = first_half(&mut feed) + corrections(&mut feed) + second_half(&mut feed);
+        let running = Running::start(&log, None);
+        running.wait_until_read(records);
+        running.stop();
+        figures(&log)
+    };
+    let log = Arc::new(serve::with_topics(&plan().aggregates, EmbeddedLog::in_memory).unwrap());
+    let mut feed = Feed::new(&*log, Schemas::new(None));
+    feed.reference();
+    let mut records = first_half(&mut feed);
+    let owner = Running::start(&log, None);
+    owner.wait_until_read(records);
+    let heir = Running::start_with(&log, None, 10);
+    // Of four tasks and the second stage, the first keeps three.
+    let followed = || heir.restored.followed.lock().unwrap().clone();
+    wait_for("tasks that are followed", Duration::from_mins(1), || {
+        followed().len() == 3
+    });
+    // While it is followed it is swept: what the follower read first is given up behind it.
+    records += corrections(&mut feed);
+    owner.wait_until_read(records);
+    let begins = |task| log.ends(CHANGELOG, task).unwrap().first;
+    assert!((0..3).any(|task| begins(task) > 0), "nothing was given up");
+    wait_for("caught up", Duration::from_mins(1), || {
+        followed().values().all(|task| task.behind == Some(0))
+    });
+    owner.stop();
+    records += second_half(&mut feed);
+    heir.wait_until_read(records);
+    assert_eq!(followed().len(), 0, "all is its own");
+    let back = heir.restored.back.lock().unwrap().clone();
+    heir.stop();
+    for (task, (origin, read)) in back {
+        if followed_first(&task) {
+            // All of it had been committed, and read.
+            assert_eq!((origin, read), (Origin::Standby, 0), "task {task}");
+        } else {
+            assert_eq!(origin, Origin::Changelog, "task {task}");
+        }
+    }
+    assert_eq!(figures(&log), expected);
+}
+
+/// Whether the second instance was not given the task when it joined.
+fn followed_first(task: &str) -> bool {
+    ["0", "1", "2"].contains(&task)
 }

@@ -50,29 +50,7 @@ impl Settings {
                     1..=1_000_000,
                 )?,
             },
-            state: State {
-                directory: source.take(
-                    "state.directory",
-                    default.state.directory,
-                    "a directory, or off",
-                    |value| match text(value)?.as_str() {
-                        "off" => Some(None),
-                        path => Some(Some(path.into())),
-                    },
-                    |directory| {
-                        directory.as_ref().map_or_else(
-                            || "\"off\"".to_owned(),
-                            |path| format!("\"{}\"", path.display()),
-                        )
-                    },
-                )?,
-                snapshot: Duration::from_secs(number(
-                    &mut source,
-                    "state.snapshot_seconds",
-                    default.state.snapshot.as_secs(),
-                    1..=86_400,
-                )?),
-            },
+            state: state(&mut source, default.state)?,
             service_period: service_period(&mut source, default.service_period)?,
             horizon_days: number(&mut source, "horizon_days", default.horizon_days, 1..=3_660)?,
             windows: Windows {
@@ -128,6 +106,33 @@ impl Settings {
         };
         Ok((settings, source.finish()?))
     }
+}
+
+fn state(source: &mut Source, default: State) -> Result<State, ConfigError> {
+    Ok(State {
+        directory: source.take(
+            "state.directory",
+            default.directory,
+            "a directory, or off",
+            |value| match text(value)?.as_str() {
+                "off" => Some(None),
+                path => Some(Some(path.into())),
+            },
+            |directory| {
+                directory.as_ref().map_or_else(
+                    || "\"off\"".to_owned(),
+                    |path| format!("\"{}\"", path.display()),
+                )
+            },
+        )?,
+        snapshot: Duration::from_secs(number(
+            source,
+            "state.snapshot_seconds",
+            default.snapshot.as_secs(),
+            1..=86_400,
+        )?),
+        standby: number(source, "state.standby", default.standby, 0..=1_000)?,
+    })
 }
 
 fn kafka(source: &mut Source, default: Kafka) -> Result<Kafka, ConfigError> {

@@ -3,7 +3,10 @@
 //   table   0 as-of times   1 the caller's   2 practices   3 slot types   4 long ids   5 slots   6 consultations
 //           7 places   8… rows, aggregate by aggregate (second stage: and level by level)
 
+use std::sync::Arc;
+
 use crate::domain::disposition::Disposition;
+use crate::domain::reference::Reference;
 use crate::domain::time::{Local, Timestamp};
 use crate::domain::topic::{Supplier, SupplierTopic};
 
@@ -175,6 +178,11 @@ impl Task {
             };
             kept.read(number, entry).ok_or(Damage::Entry(table))
         })
+    }
+
+    /// What was read back refers to these reference data, once it is [`Self::restored`].
+    pub fn refer(&mut self, reference: Arc<Reference>) {
+        self.reference = reference;
     }
 
     /// Makes what was read back ready to go on; answers what is pending, as counts.

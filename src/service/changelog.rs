@@ -32,12 +32,15 @@ pub struct Changelog {
     obsolete: Option<i64>,
 }
 
-/// What a snapshot has read back already.
+/// What a snapshot or a follower has read back already.
 #[derive(Debug, Clone, Copy)]
-pub struct Snapshot {
+pub struct Base {
     /// Where the changelog goes on.
     pub from: i64,
+    /// The transaction whose blocks were read last.
     pub written_by: (i64, i64),
+    /// Entries that were written up to there since the last round was complete, at most.
+    pub written: u64,
 }
 
 #[derive(Debug)]
@@ -102,6 +105,12 @@ impl Changelog {
         Ok(())
     }
 
+    /// Entries written since the last round was complete.
+    #[must_use]
+    pub const fn written(&self) -> u64 {
+        self.written
+    }
+
     /// The draft is committed: what it made superfluous goes.
     pub fn committed(&mut self, partition: i32, log: &dyn Log) {
         let Some(offset) = self.obsolete.take() else {
@@ -115,18 +124,18 @@ impl Changelog {
         }
     }
 
-    /// Reads the state back as the note's transaction left it, from an offset if a snapshot was read before;
-    /// `false` if ordered to end meanwhile.
+    /// Reads the state back as the note's transaction left it, from an offset if something was read before;
+    /// answers the entries read, or `None` if ordered to end meanwhile.
     ///
     /// # Errors
     /// When what is there is not that state.
     pub fn restore(
         &mut self,
         stage: &mut impl Stage,
-        (note, snapshot): (&Note, Option<Snapshot>),
+        (note, base): (&Note, Option<Base>),
         log: &dyn Log,
         mut go_on: impl FnMut() -> bool,
-    ) -> Result<bool, LogError> {
+    ) -> Result<Option<u64>, LogError> {
         let (name, partition) = (stage.name().to_owned(), stage.changelog());
         let failed =
             |remedy, why: String| LogError::new(remedy, format!("restoring task {name}"), why);
@@ -135,11 +144,12 @@ impl Changelog {
         let first = log.ends(CHANGELOG, partition)?.first;
         let span = Span {
             partition,
-            from: snapshot.map_or(first, |snapshot| snapshot.from.max(first)),
+            from: base.map_or(first, |base| base.from.max(first)),
             until: None,
         };
-        // There may be nothing behind a snapshot.
-        let mut newest = snapshot.map(|snapshot| snapshot.written_by);
+        // There may be nothing behind it.
+        let mut newest = base.map(|base| base.written_by);
+        let mut read_here = 0;
         let (mut damage, mut ended) = (None, false);
         log.scan(CHANGELOG, &[span], &mut |message| {
             ended = !go_on();
@@ -159,7 +169,7 @@ impl Changelog {
             });
             match read {
                 Ok(entries) => {
-                    self.written += entries as u64;
+                    read_here += entries as u64;
                     ControlFlow::Continue(())
                 }
                 Err(found) => {
@@ -169,7 +179,7 @@ impl Changelog {
             }
         })?;
         if ended {
-            return Ok(false);
+            return Ok(None);
         }
         if let Some((offset, damage)) = damage {
             let mut why = format!("{CHANGELOG}/{partition} at {offset}: {damage}");
@@ -189,7 +199,9 @@ impl Changelog {
             ));
         };
         if newest == wanted {
-            return Ok(true);
+            // A round that the owner before had begun is begun again: what it wrote counts.
+            self.written = base.map_or(0, |base| base.written) + read_here;
+            return Ok(Some(read_here));
         }
         // The next try may see more; what is ahead of the positions was never committed with them.
         let remedy = if newest.1 < wanted.1 {

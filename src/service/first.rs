@@ -11,7 +11,7 @@ use super::reference::{ReferenceFeed, Snapshot};
 use super::stage::{Hindrance, Stage};
 use super::standing::Standings;
 use super::stop::Stop;
-use super::topics::READMISSIONS;
+use super::topics::{Partitions, READMISSIONS};
 use crate::adapters::log::{Log, LogError, Message, Position};
 use crate::adapters::partitioner::partition_of;
 use crate::adapters::schemas::Schemas;
@@ -60,7 +60,7 @@ pub struct Common {
     pub schemas: Arc<Schemas>,
     pub observer: Arc<dyn Observer>,
     pub stop: Stop,
-    pub partitions: i32,
+    pub partitions: Partitions,
 }
 
 impl FirstStage {
@@ -70,7 +70,7 @@ impl FirstStage {
         Self {
             name: partition.to_string(),
             partition,
-            partitions: common.partitions,
+            partitions: common.partitions.tasks,
             plan: common.plan.clone(),
             log: common.log.clone(),
             feed: common.feed.clone(),
@@ -114,6 +114,17 @@ impl Stage for FirstStage {
     }
 
     fn reset(&mut self, note: Option<&Note>) -> Result<(), LogError> {
+        self.refer(note)?;
+        let reference = self.followed.reference.clone();
+        self.pipeline = Pipeline::new(self.plan.clone(), reference);
+        self.standings.clear();
+        (self.pending, self.taken) = ([0; SupplierTopic::ALL.len()], 0);
+        self.again = Again::default();
+        self.pipeline.keep_changes();
+        Ok(())
+    }
+
+    fn refer(&mut self, note: Option<&Note>) -> Result<(), LogError> {
         self.followed = self.feed.current();
         let reference = match note.and_then(|note| note.reference.as_ref()) {
             // What the committed figures took for granted; what came since is followed afterwards.
@@ -128,11 +139,7 @@ impl Stage for FirstStage {
             None => self.followed.reference.clone(),
         };
         self.followed.reference = reference.clone();
-        self.pipeline = Pipeline::new(self.plan.clone(), reference);
-        self.standings.clear();
-        (self.pending, self.taken) = ([0; SupplierTopic::ALL.len()], 0);
-        self.again = Again::default();
-        self.pipeline.keep_changes();
+        self.pipeline.refer(reference);
         Ok(())
     }
 

@@ -36,7 +36,13 @@ impl Observer for Metrics {
                 records,
                 stood,
             } => self.undecided(topic, *records, *stood),
-            Observation::Restored { took, .. } => self.restored(*took),
+            Observation::Restored {
+                origin, read, took, ..
+            } => self.keeping().restored(origin.label(), *read, *took),
+            Observation::Standby { worker, following } => {
+                let following = following.map(|is| (is.behind, is.entries));
+                self.keeping().follows(worker, following);
+            }
             Observation::Ended { worker } => self.ended(worker),
             Observation::Reference { topic, .. } => self.reference(topic),
         }

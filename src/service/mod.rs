@@ -9,9 +9,11 @@ mod observe;
 mod outputs;
 mod readmission;
 mod reference;
+mod restore;
 mod second;
 mod snapshot;
 mod stage;
+mod standby;
 mod standing;
 mod stop;
 mod topics;
@@ -32,7 +34,9 @@ use crate::config::{self, Commit};
 use crate::pipeline::Plan;
 
 pub use note::Note;
-pub use observe::{Commit as CommitReport, Condition, Health, Observation, Observer, Unobserved};
+pub use observe::{
+    Commit as CommitReport, Condition, Following, Health, Observation, Observer, Origin, Unobserved,
+};
 pub use outputs::{CHANGELOG, DEAD_LETTERS, DELTAS, LEDGER, Tally};
 pub use stop::Stop;
 pub use topics::{READMISSIONS, TASKS, TopicsError, check_topics, output_topics};
@@ -41,6 +45,8 @@ use first::{Common, FirstStage};
 use outputs::Outputs;
 use reference::ReferenceFeed;
 use second::SecondStage;
+use stage::Stage;
+use standby::{Handed, Standbys};
 use worker::{Order, Orders, Surroundings, Worker};
 
 /// How long a stop takes at most, the last commits and leaving the group together.
@@ -126,7 +132,7 @@ impl Service {
             schemas: self.schemas.clone(),
             observer: self.observer.clone(),
             stop: self.stop.clone(),
-            partitions: partitions.tasks,
+            partitions,
         };
         let stop = self.stop.clone();
         threads::spawn("reference", move || feed.follow(&stop))
@@ -153,9 +159,10 @@ impl Service {
     /// Joins the group, and again whenever a membership has ended.
     fn supervise(&self, common: &Common) -> Result<(), ServiceError> {
         let mut running = BTreeMap::new();
+        let mut standbys = Standbys::new(self.state.standby);
         while !self.stop.is_requested() {
             let mut membership = self.log.join(&[TASKS, DELTAS])?;
-            let outcome = self.serve(&mut *membership, common, &mut running);
+            let outcome = self.serve(&mut *membership, common, &mut running, &mut standbys);
             let is_stopping = self.stop.is_requested()
                 || !matches!(&outcome, Err(ServiceError::Log(error)) if error.remedy == Remedy::Renew);
             if is_stopping {
@@ -186,6 +193,7 @@ impl Service {
         membership: &mut dyn Membership,
         common: &Common,
         running: &mut BTreeMap<Unit, Running>,
+        standbys: &mut Standbys,
     ) -> Result<(), ServiceError> {
         while !self.stop.is_requested() {
             match membership.poll(POLL)? {
@@ -193,7 +201,7 @@ impl Service {
                 Some(Change::Assigned(units)) => {
                     self.health.is_member(true);
                     for unit in units {
-                        running.insert(unit, self.start(common, unit)?);
+                        running.insert(unit, self.start(common, unit, standbys)?);
                     }
                     tracing::info!(tasks = names(running), "tasks assigned");
                 }
@@ -223,6 +231,7 @@ impl Service {
                     tracing::warn!(tasks = names(running), "tasks lost");
                 }
             }
+            standbys.tend(common, running.keys());
             let finished: Vec<Unit> = running
                 .iter()
                 .filter(|(_, task)| task.thread.is_finished())
@@ -242,7 +251,12 @@ impl Service {
         Ok(())
     }
 
-    fn start(&self, common: &Common, unit: Unit) -> Result<Running, ServiceError> {
+    fn start(
+        &self,
+        common: &Common,
+        unit: Unit,
+        standbys: &mut Standbys,
+    ) -> Result<Running, ServiceError> {
         let orders = Arc::new(Orders::default());
         let mut around = Surroundings {
             log: self.log.clone(),
@@ -253,23 +267,27 @@ impl Service {
             state: self.state.clone(),
             group: self.group.clone(),
         };
-        let (name, work): (String, Box<dyn FnOnce() -> Result<(), LogError> + Send>) =
-            if unit.topic == 0 {
-                let worker = Worker::new(
-                    FirstStage::new(common, unit.partition),
-                    around,
-                    orders.clone(),
-                );
-                (unit.partition.to_string(), Box::new(|| worker.run()))
-            } else {
-                around.commit.interval = around.commit.interval.min(ROLLUP_INTERVAL);
-                let stage = SecondStage::new(&common.outputs, unit.partition, common.partitions);
-                let worker = Worker::new(stage, around, orders.clone());
-                (
-                    format!("rollup-{}", unit.partition),
-                    Box::new(|| worker.run()),
-                )
-            };
+        let (name, work): (String, Box<dyn FnOnce() -> Result<(), LogError> + Send>) = if unit.topic
+            == 0
+        {
+            let handed = standbys.hand_first(unit.partition);
+            let (common, orders) = (common.clone(), orders.clone());
+            let anew = move || FirstStage::new(&common, unit.partition);
+            (
+                unit.partition.to_string(),
+                Box::new(|| work(handed, anew, around, orders)),
+            )
+        } else {
+            around.commit.interval = around.commit.interval.min(ROLLUP_INTERVAL);
+            let handed = standbys.hand_second(unit.partition);
+            let (common, orders) = (common.clone(), orders.clone());
+            let anew =
+                move || SecondStage::new(&common.outputs, unit.partition, common.partitions.tasks);
+            (
+                format!("rollup-{}", unit.partition),
+                Box::new(|| work(handed, anew, around, orders)),
+            )
+        };
         let thread = threads::spawn(&format!("task-{name}"), work)
             .map_err(|error| unexpected(&name, &error))?;
         Ok(Running {
@@ -278,6 +296,20 @@ impl Service {
             thread,
         })
     }
+}
+
+/// A task's thread: from what a standby has gathered, or from nothing.
+fn work<S: Stage>(
+    handed: Option<Handed<S>>,
+    anew: impl FnOnce() -> S,
+    around: Surroundings,
+    orders: Arc<Orders>,
+) -> Result<(), LogError> {
+    let (stage, base) = match handed.and_then(Handed::wait) {
+        Some(warm) => (warm.stage, Some(warm.base)),
+        None => (anew(), None),
+    };
+    Worker::new(stage, around, orders).on_top_of(base).run()
 }
 
 /// Orders workers to end and waits for them, `within` at most.

@@ -37,17 +37,57 @@ pub enum Observation<'a> {
         /// How long the one that was open first has held its readers up.
         stood: Duration,
     },
-    /// A worker has read its state back.
+    /// A worker has its state back.
     Restored {
         worker: &'a str,
+        /// Of the whole state.
         entries: u64,
-        from_snapshot: bool,
+        origin: Origin,
+        /// Entries read from the changelog for it; an entry that was written often counts as often.
+        read: u64,
         took: Duration,
+    },
+    /// How far a task of another instance is followed here; `None`: no longer.
+    Standby {
+        worker: &'a str,
+        following: Option<Following>,
     },
     /// A worker has ended, here or for good: what it held is no longer ours to tell.
     Ended { worker: &'a str },
     /// A reference record was read; `false`: it could not be.
     Reference { topic: &'a str, is_readable: bool },
+}
+
+/// How far a task is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Following {
+    /// Offsets of its changelog that are not read yet; `None` while unknown.
+    pub behind: Option<i64>,
+    /// Of the state gathered so far.
+    pub entries: u64,
+}
+
+/// What a worker's state was before the rest of the changelog was read on top of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Nothing: all of it is from the changelog.
+    Changelog,
+    Snapshot,
+    /// What a standby here had followed.
+    Standby,
+}
+
+impl Origin {
+    pub const ALL: [Self; 3] = [Self::Changelog, Self::Snapshot, Self::Standby];
+
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Changelog => "changelog",
+            Self::Snapshot => "snapshot",
+            Self::Standby => "standby",
+        }
+    }
 }
 
 /// What one committed transaction did.

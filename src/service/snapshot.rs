@@ -1,7 +1,7 @@
 //! A task's state in a file beside the service, so that a restart need not read all of it from the log.
 //
 //   file     MAGIC | length, block | length, block | … | 0
-//   first    where to read on in the changelog, of which task, as of which transaction
+//   first    where to read on in the changelog, and how many entries it holds before that since its last round
 //   then     the parts of the whole, each as it stood when it was written: what changed between the first part
 //            and the last stands in the changelog from there on
 //
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::changelog::{Snapshot, WRITTEN_BY, sign, signature};
+use super::changelog::{Base, WRITTEN_BY, sign, signature};
 use super::note::Note;
 use super::stage::Stage;
 use crate::adapters::clock::{monotonic, since};
@@ -79,12 +79,12 @@ impl Snapshots {
     }
 
     /// Goes on with a snapshot that is being taken, or begins one if it is time. The state must be that of a
-    /// committed transaction; `changelog_end` says where the changelog ends then.
+    /// committed transaction; `changelog` says where the changelog ends then, and what was written to it.
     pub fn step<E: std::fmt::Display>(
         &mut self,
         stage: &impl Stage,
         committed: Option<&Note>,
-        changelog_end: impl FnOnce() -> Result<i64, E>,
+        changelog: impl FnOnce() -> Result<(i64, u64), E>,
     ) {
         let Some(note) = committed else {
             return;
@@ -94,8 +94,8 @@ impl Snapshots {
                 return;
             }
             self.last = monotonic();
-            match changelog_end() {
-                Ok(from) => self.begin(stage, from),
+            match changelog() {
+                Ok(at) => self.begin(stage, at),
                 Err(error) => tracing::warn!("no snapshot of task {}: {error}", self.task),
             }
         }
@@ -118,12 +118,13 @@ impl Snapshots {
         }
     }
 
-    fn begin(&mut self, stage: &impl Stage, from: i64) {
+    fn begin(&mut self, stage: &impl Stage, (from, changes): (i64, u64)) {
         let (sender, receiver) = sync_channel(WAITING);
         let mut blocks = Blocks::default();
         blocks.begin(stage.outputs().plan.fingerprint());
         blocks.put(CALLERS, FILE, |into| {
             into.extend_from_slice(&from.to_le_bytes());
+            into.extend_from_slice(&changes.to_le_bytes());
         });
         let first = blocks.iter().map(<[u8]>::to_vec).collect();
         let (directory, task) = (self.directory.clone(), self.task.clone());
@@ -191,7 +192,7 @@ impl Snapshots {
     ///
     /// # Errors
     /// What is wrong with a file whose hash is right.
-    pub fn restore(&self, note: &Note, stage: &mut impl Stage) -> Result<Option<Snapshot>, String> {
+    pub fn restore(&self, note: &Note, stage: &mut impl Stage) -> Result<Option<Base>, String> {
         let Some(hash) = &note.snapshot else {
             return Ok(None);
         };
@@ -207,14 +208,17 @@ impl Snapshots {
                 return Ok(None);
             }
         }
-        let (mut from, mut written_by) = (None, None);
+        let (mut place, mut written_by) = (None, None);
         let read = blocks(&path, |block| {
             crash::pass(Point::Restoring);
             stage
                 .read_block(block, &mut |number, entry| {
                     if number == FILE {
                         let mut fields = Fields(entry);
-                        from = Some(fields.i64()?);
+                        let from = fields.i64()?;
+                        // Files of before say nothing of it.
+                        let changes = fields.end().map_or_else(|| fields.u64(), |()| Some(0))?;
+                        place = Some((from, changes));
                         return fields.end();
                     }
                     if number == WRITTEN_BY {
@@ -225,8 +229,12 @@ impl Snapshots {
                 .map(drop)
                 .map_err(|damage| damage.to_string())
         });
-        match (read, from.zip(written_by)) {
-            (Ok(()), Some((from, written_by))) => Ok(Some(Snapshot { from, written_by })),
+        match (read, place.zip(written_by)) {
+            (Ok(()), Some(((from, written), written_by))) => Ok(Some(Base {
+                from,
+                written_by,
+                written,
+            })),
             (Ok(()), None) => Err(format!("{} does not say where it ends", path.display())),
             (Err(error), _) => Err(format!("{}: {error}", path.display())),
         }

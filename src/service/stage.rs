@@ -18,6 +18,14 @@ pub trait Stage: Send {
     /// # Errors
     /// When what the note refers to cannot be read.
     fn reset(&mut self, note: Option<&Note>) -> Result<(), LogError>;
+    /// Keeps what was read into it, and refers to the reference data of the note's transaction from here on; none: to
+    /// the newest.
+    ///
+    /// # Errors
+    /// As for [`Self::reset`].
+    fn refer(&mut self, _: Option<&Note>) -> Result<(), LogError> {
+        Ok(())
+    }
     /// Takes in a block of state; entries of others go to `others`. Answers the entries read.
     ///
     /// # Errors

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use super::changelog::Changelog;
+use super::changelog::{Base, Changelog};
 use super::note::Note;
 use super::observe::{Commit, Condition, Health, Observation, Observer};
 use super::outputs::{CHANGELOG, Draft, Link};
+use super::restore::{Restored, restore};
 use super::snapshot::Snapshots;
 use super::stage::{Hindrance, Stage};
 use crate::adapters::clock::{Clock, monotonic, since};
@@ -96,6 +97,8 @@ pub struct Worker<S> {
     changelog: Changelog,
     /// `None`: none are wanted.
     snapshots: Option<Snapshots>,
+    /// What a standby has read into the stage, until it is used.
+    base: Option<Base>,
     /// The draft was to be committed, and may or may not have been.
     in_doubt: Option<Note>,
     open: Open,
@@ -150,11 +153,18 @@ impl<S: Stage> Worker<S> {
             draft: Draft::default(),
             changelog: Changelog::default(),
             snapshots,
+            base: None,
             in_doubt: None,
             open: Open::default(),
             held: None,
             looked_at: monotonic(),
         }
+    }
+
+    /// Goes on from what was read into the stage already, if it was.
+    pub fn on_top_of(mut self, base: Option<Base>) -> Self {
+        self.base = base;
+        self
     }
 
     /// Works until ordered to end.
@@ -235,8 +245,10 @@ impl<S: Stage> Worker<S> {
             return;
         };
         let (log, partition) = (&self.around.log, self.stage.changelog());
+        let written = self.changelog.written();
         snapshots.step(&self.stage, self.chain.as_ref(), || {
-            log.ends(CHANGELOG, partition).map(|ends| ends.end)
+            log.ends(CHANGELOG, partition)
+                .map(|ends| (ends.end, written))
         });
     }
 
@@ -305,7 +317,9 @@ impl<S: Stage> Worker<S> {
         self.positions.fill(0);
         self.epoch = note.as_ref().map_or(0, |note| note.epoch + 1);
         self.around.health.worker(&name, Condition::Restoring);
-        self.stage.reset(note.as_ref())?;
+        if note.is_none() {
+            self.stage.reset(None)?;
+        }
         let targets: Vec<i64> = (self.topics.iter())
             .map(|topic| {
                 positions
@@ -316,36 +330,29 @@ impl<S: Stage> Worker<S> {
             .collect();
         if let Some(note) = &note {
             let began = monotonic();
-            let snapshot = match &self.snapshots {
-                Some(snapshots) => match snapshots.restore(note, &mut self.stage) {
-                    Ok(snapshot) => snapshot,
-                    Err(why) => {
-                        tracing::warn!("{why}; the changelog serves alone");
-                        self.stage.reset(Some(note))?;
-                        None
-                    }
-                },
-                None => None,
-            };
-            let (orders, log) = (&self.orders, &*self.around.log);
-            let go_on = || orders.get() == Order::Work;
-            let from = (note, snapshot);
-            if !(self.changelog).restore(&mut self.stage, from, log, go_on)? {
+            let orders = &self.orders;
+            let Some(Restored { origin, read }) = restore(
+                &mut self.stage,
+                (note, &mut self.base),
+                (&mut self.changelog, self.snapshots.as_ref()),
+                &*self.around.log,
+                || orders.get() == Order::Work,
+            )?
+            else {
                 return Ok(());
-            }
-            self.stage
-                .restored(note)
-                .map_err(|damage| stop(&damage.to_string()))?;
+            };
             self.around.observer.observe(&Observation::Restored {
                 worker: &name,
                 entries: self.stage.kept_entries(),
-                from_snapshot: snapshot.is_some(),
+                origin,
+                read,
                 took: since(began),
             });
             tracing::info!(
                 task = name,
                 entries = self.stage.kept_entries(),
-                from_snapshot = snapshot.is_some(),
+                origin = origin.label(),
+                read,
                 took_ms = since(began).as_millis(),
                 "restored"
             );

@@ -272,6 +272,7 @@ impl Course {
             state: config::State {
                 directory: Some(self.directory(host)),
                 snapshot: self.weather.snapshot,
+                standby: self.weather.standby,
             },
             group: "group".to_owned(),
             stop: stop.clone(),

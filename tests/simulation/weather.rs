@@ -52,6 +52,8 @@ pub struct Weather {
     pub foreign: u32,
     pub compaction: u32,
     pub skew: i64,
+    /// Tasks that each instance follows.
+    pub standby: usize,
 }
 
 impl Weather {
@@ -99,6 +101,8 @@ impl Weather {
             foreign: weights[6],
             compaction: weights[7],
             skew: chance.random_range(0..=3_600_000),
+            // All or none: which of several an instance prefers is not drawn here.
+            standby: if chance.random_bool(0.5) { 100 } else { 0 },
         }
     }
 }

@@ -266,7 +266,7 @@ impl Proof {
         line("date", &run("date", &["-u", "+%Y-%m-%d %H:%M UTC"]));
         line("command", &format!("`{command}`"));
         line("versions", &versions());
-        line("machine", &machine());
+        line("machine", &machine("debug"));
         line(
             "input",
             &format!(
@@ -337,7 +337,7 @@ fn run(command: &str, arguments: &[&str]) -> String {
     )
 }
 
-fn versions() -> String {
+pub fn versions() -> String {
     let commit = run(
         "git",
         &[
@@ -358,9 +358,9 @@ fn versions() -> String {
     )
 }
 
-fn machine() -> String {
+pub fn machine(build: &str) -> String {
     format!(
-        "{}, shared by Kafka, the instances, the feed and the auditor; debug build",
+        "{}, shared by Kafka, the instances, the feed and the auditor; {build} build",
         cores()
     )
 }

@@ -55,7 +55,13 @@ impl Budget {
                 ("gpad_pending_records", topics),
                 ("gpad_records_total", topics * ends),
                 ("gpad_reference_records_total", ReferenceTopic::ALL.len()),
+                ("gpad_restore_seconds", 1),
+                // One for each thing that state can be restored on top of.
+                ("gpad_restored_entries_total", 3),
                 ("gpad_series", 1),
+                ("gpad_standby_entries", 1),
+                ("gpad_standby_lag_records", 1),
+                ("gpad_standby_tasks", 1),
                 ("gpad_state_bytes", 1),
                 ("gpad_state_entries", 1),
                 ("gpad_undecided_records", topics + ReferenceTopic::ALL.len()),

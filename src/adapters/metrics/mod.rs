@@ -2,6 +2,7 @@
 
 mod budget;
 mod figures;
+mod keeping;
 mod text;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 use super::clock::Clock;
@@ -20,6 +21,7 @@ use crate::engine::ledger::Counts;
 use crate::engine::watermark::Watermarks;
 
 pub use budget::{Budget, OverBudget};
+pub use keeping::Keeping;
 pub use text::Format;
 
 /// Seconds: from a fast disk to a broker in trouble.
@@ -68,7 +70,7 @@ pub struct Metrics {
     dead_letters: IntCounterVec,
     aggregate: GaugeVec,
     undecided: IntGaugeVec,
-    restored: Gauge,
+    keeping: Keeping,
     undecided_for: GaugeVec,
     workers: Mutex<BTreeMap<String, Worker>>,
 }
@@ -95,7 +97,6 @@ impl Metrics {
             Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
                 .expect(made)
         };
-        let float = |name: &str, help: &str| Gauge::new(name, help).expect(made);
         let gauge = |name: &str, help: &str| IntGauge::new(name, help).expect(made);
         let metrics = Self {
             registry: Registry::new(),
@@ -150,10 +151,7 @@ impl Metrics {
                 "Committed figures of the window that holds now, summed over the dimensions.",
                 &["aggregate", "window", "level", "code", "measure"],
             ),
-            restored: float(
-                "gpad_restore_seconds",
-                "How long reading a task's state back took, of the task that did so last.",
-            ),
+            keeping: Keeping::default(),
             undecided: gauges(
                 "gpad_undecided_records",
                 "Offsets of an input from its last stable offset to its high watermark: transactions of other producers are open.",
@@ -178,7 +176,7 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let collectors: [Box<dyn prometheus::core::Collector>; 16] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 15] = [
             Box::new(self.records.clone()),
             Box::new(self.pending.clone()),
             Box::new(self.watermark.clone()),
@@ -192,11 +190,10 @@ impl Metrics {
             Box::new(self.dead_letters.clone()),
             Box::new(self.aggregate.clone()),
             Box::new(self.undecided.clone()),
-            Box::new(self.restored.clone()),
             Box::new(self.undecided_for.clone()),
             Box::new(self.unready.clone()),
         ];
-        for collector in collectors {
+        for collector in collectors.into_iter().chain(self.keeping.collectors()) {
             self.registry
                 .register(collector)
                 .expect("every name is registered once");
@@ -220,11 +217,13 @@ impl Metrics {
         }
     }
 
-    /// Records of an input behind other producers' open transactions, and for how long they have stood there.
-    pub fn restored(&self, took: Duration) {
-        self.restored.set(took.as_secs_f64());
+    /// Of state that is kept safe.
+    #[must_use]
+    pub const fn keeping(&self) -> &Keeping {
+        &self.keeping
     }
 
+    /// Records of an input behind other producers' open transactions, and for how long they have stood there.
     pub fn undecided(&self, topic: &str, records: i64, stood: Duration) {
         self.undecided.with_label_values(&[topic]).set(records);
         let seconds = self.undecided_for.with_label_values(&[topic]);

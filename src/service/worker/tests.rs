@@ -119,11 +119,12 @@ impl Log for Fake {
     fn scan(
         &self,
         topic: &str,
-        _: &[Span],
+        spans: &[Span],
         take: &mut dyn FnMut(Option<Message<'_>>) -> ControlFlow<()>,
     ) -> Result<Vec<Position>, LogError> {
         assert_eq!(topic, CHANGELOG, "nothing else is read back");
-        for (offset, block) in (0..).zip(self.state(|state| state.changelog.clone())) {
+        let blocks = (0..).zip(self.state(|state| state.changelog.clone()));
+        for (offset, block) in blocks.filter(|(offset, _)| *offset >= spans[0].from) {
             let _ = take(Some(Message {
                 topic: 0,
                 partition: 0,
@@ -385,26 +386,7 @@ fn run_with(faults: &[Fault], breaks: &[bool]) -> Vec<i64> {
         state.faults = faults.iter().copied().collect();
         state.breaks = breaks.iter().copied().collect();
     });
-    let worker = worker(&log);
-    let orders = worker.orders.clone();
-    let running = std::thread::spawn(move || worker.run());
-    let began = monotonic();
-    while log.state(|state| {
-        state
-            .committed
-            .positions
-            .first()
-            .is_none_or(|at| at.next < 40)
-    }) && !running.is_finished()
-    {
-        assert!(
-            began.elapsed() < Duration::from_secs(30),
-            "the worker stands still"
-        );
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    orders.give(Order::Finish);
-    running.join().unwrap().unwrap();
+    work(&log, worker(&log), 40);
     let notes = log.state(|state| state.notes.clone());
     let sequences: Vec<i64> = notes
         .iter()
@@ -423,6 +405,26 @@ fn run_with(faults: &[Fault], breaks: &[bool]) -> Vec<i64> {
         "{faults:?}: a doubt alone costs no state"
     );
     log.state(|state| state.output.clone())
+}
+
+/// Until so many records are committed.
+fn work(log: &Fake, worker: Worker<Echo>, records: i64) {
+    let orders = worker.orders.clone();
+    let running = std::thread::spawn(move || worker.run());
+    let began = monotonic();
+    while log.state(|state| {
+        let at = state.committed.positions.first();
+        at.is_none_or(|at| at.next < records)
+    }) && !running.is_finished()
+    {
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "the worker stands still"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    orders.give(Order::Finish);
+    running.join().unwrap().unwrap();
 }
 
 fn worker(log: &Fake) -> Worker<Echo> {
@@ -521,5 +523,42 @@ fn positions_that_are_not_ours_and_state_that_is_gone_stop_a_worker() {
             (error.remedy, error.to_string().as_str()),
             (Remedy::Stop, expected)
         );
+    }
+}
+
+#[test]
+fn what_a_standby_has_read_serves_if_the_rest_leads_to_the_note_and_is_dropped_otherwise() {
+    // Blocks that it has read, whom it takes them to be of, what it makes of them; resets that follow.
+    let cases = [
+        (15, (0, 14), 15, 0),
+        (20, (0, 19), 20, 0),
+        // Ahead of what is committed, of another history, behind it with nothing to come: its state is wrong.
+        (20, (0, 20), 77, 1),
+        (20, (7, 19), 77, 1),
+        (20, (0, 18), 77, 1),
+    ];
+    for (from, written_by, next, resets) in cases {
+        let log = Fake::default();
+        log.state(|state| state.input = (100..120).collect());
+        let mut single = worker(&log);
+        single.around.commit.records = 1;
+        work(&log, single, 20);
+        log.state(|state| {
+            assert_eq!(state.changelog.len(), 20);
+            state.input = (100..140).collect();
+            state.resets = 0;
+        });
+        let mut warm = worker(&log);
+        warm.stage.next = next;
+        let base = Base {
+            from,
+            written_by,
+            written: 0,
+        };
+        work(&log, warm.on_top_of(Some(base)), 40);
+        log.state(|state| {
+            assert_eq!(state.output, (100..140).collect::<Vec<_>>());
+            assert_eq!(state.resets, resets, "{from} {written_by:?}");
+        });
     }
 }
