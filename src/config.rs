@@ -50,7 +50,7 @@ pub struct Kafka {
     pub undecided: Duration,
     /// How long a broker that does not answer is waited for before a start gives up.
     pub patience: Duration,
-    /// Most memory that one task's fetched, unread records may take, in KiB.
+    /// Most memory that an instance's fetched, unread records of its inputs may take, in KiB, shared by its tasks.
     pub fetch_kib: u32,
     /// Passed on to librdkafka by name: security, above all.
     pub client: BTreeMap<String, String>,
@@ -151,7 +151,7 @@ impl Default for Settings {
                 session: Duration::from_secs(15),
                 undecided: Duration::from_mins(1),
                 patience: Duration::from_secs(30),
-                fetch_kib: 16 * 1024,
+                fetch_kib: 128 * 1024,
                 client: BTreeMap::new(),
             },
             topics: Topics {

@@ -168,6 +168,23 @@ impl Input {
     }
 }
 
+impl Input {
+    /// Sends all of it, and the records as often as said; answers how many bytes they are.
+    pub fn send_often(&self, log: &dyn Log, schemas: &Schemas, times: usize) -> u64 {
+        let mut sender = Sender::new(log, schemas);
+        self.reference.iter().for_each(|drawn| sender.send(drawn));
+        for _ in 0..times {
+            self.records.iter().for_each(|drawn| sender.send(drawn));
+        }
+        sender.appender.flush().unwrap();
+        let bytes = self
+            .records
+            .iter()
+            .map(|drawn| drawn.key.len() + drawn.datum.len());
+        (bytes.sum::<usize>() * times) as u64
+    }
+}
+
 struct Sender {
     appender: Box<dyn Append>,
     ids: BTreeMap<&'static str, u32>,

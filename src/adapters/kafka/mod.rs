@@ -8,6 +8,7 @@ mod output;
 mod reader;
 mod scan;
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -34,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const TRANSACTION: Duration = Duration::from_secs(10);
 /// Longest that a request may go unanswered. Not longer than [`TRANSACTION`], as librdkafka demands of producers.
 const SILENCE: Duration = Duration::from_secs(8);
+/// Least that a consumer may hold, in KiB.
+const LEAST_FETCH: u64 = 64;
 /// How soon a member hears of a rebalance.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
@@ -45,6 +48,8 @@ pub struct KafkaLog {
     /// Sees everything; librdkafka answers watermarks by the client's own isolation level.
     everything: BaseConsumer<Plain>,
     group: Arc<Group>,
+    /// Partitions of every topic, as listed last.
+    listed: Mutex<HashMap<String, usize>>,
 }
 
 /// The group's offsets, and this process's membership while there is one.
@@ -91,6 +96,7 @@ impl KafkaLog {
                 member: Mutex::new(Member::Outside),
             }),
             settings: settings.clone(),
+            listed: Mutex::default(),
         };
         log.wait_for_a_broker()?;
         Ok(log)
@@ -105,6 +111,16 @@ impl KafkaLog {
             .create_native_config()
             .map(|_| ())
             .map_err(|error| LogError::new(Remedy::Stop, "kafka.client", error))
+    }
+
+    /// A consumer of so many partitions of these topics. It may hold that part of `kafka.fetch_kib`: all consumers of
+    /// these topics together hold no more than all of it, however many partitions and consumers there are.
+    fn consumer(&self, topics: &[&str], partitions: usize) -> ClientConfig {
+        let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = topics.iter().filter_map(|topic| listed.get(*topic));
+        let all = of.sum::<usize>().max(partitions).max(1);
+        let kib = u64::from(self.settings.fetch_kib) * partitions.max(1) as u64 / all as u64;
+        consumer(&self.settings, kib.max(LEAST_FETCH))
     }
 
     fn wait_for_a_broker(&self) -> Result<(), LogError> {
@@ -150,10 +166,15 @@ fn client(settings: &config::Kafka) -> ClientConfig {
     config
 }
 
-/// What every consumer that is given records has in common.
-fn consumer(settings: &config::Kafka) -> ClientConfig {
+/// What every consumer that is given records has in common. `kib`: what it may hold of fetched records.
+fn consumer(settings: &config::Kafka, kib: u64) -> ClientConfig {
     let mut config = client(settings);
     config
+        // An answer is held as a whole beside the queue, whatever an operator asks for of each partition. A batch that
+        // is longer comes all the same, alone.
+        .set("fetch.max.bytes", (kib * 1024).min(50 << 20).to_string())
+        // Of senders; but librdkafka refuses answers that may be smaller.
+        .set("message.max.bytes", (LEAST_FETCH * 1024).to_string())
         // Needed for `assign`; never subscribed, so it is no member.
         .set("group.id", &settings.group)
         .set("isolation.level", "read_committed")
@@ -165,7 +186,7 @@ fn consumer(settings: &config::Kafka) -> ClientConfig {
         .set("fetch.wait.max.ms", "50")
         // The default of 1000 stalls whenever the bounded queue was full.
         .set("fetch.queue.backoff.ms", "10")
-        .set("queued.max.messages.kbytes", settings.fetch_kib.to_string());
+        .set("queued.max.messages.kbytes", kib.to_string());
     config
 }
 
@@ -179,6 +200,10 @@ impl Log for KafkaLog {
                 error,
             )
         })?;
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        for topic in metadata.topics() {
+            listed.insert(topic.name().to_owned(), topic.partitions().len());
+        }
         let count = |name: &&str| {
             metadata
                 .topics()
@@ -217,7 +242,7 @@ impl Log for KafkaLog {
     }
 
     fn reader(&self, topics: &[&str], positions: &[Position]) -> Result<Box<dyn Reader>, LogError> {
-        reader::open(&self.settings, topics, positions)
+        reader::open(self, topics, positions)
     }
 
     fn scan(

@@ -9,8 +9,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::super::log::{LogError, Message, Position, Reader, Remedy};
-use super::{consumer, context::Plain, remedy};
-use crate::config;
+use super::{KafkaLog, context::Plain, remedy};
 
 struct KafkaReader {
     consumer: BaseConsumer<Plain>,
@@ -22,7 +21,7 @@ struct KafkaReader {
 }
 
 pub(super) fn open(
-    settings: &config::Kafka,
+    log: &KafkaLog,
     topics: &[&str],
     positions: &[Position],
 ) -> Result<Box<dyn Reader>, LogError> {
@@ -33,7 +32,8 @@ pub(super) fn open(
             error,
         )
     };
-    let consumer: BaseConsumer<Plain> = consumer(settings)
+    let consumer: BaseConsumer<Plain> = log
+        .consumer(topics, positions.len())
         .set("statistics.interval.ms", "1000")
         .create_with_context(Plain::default())
         .map_err(failed)?;

@@ -10,7 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::super::log::{Log, LogError, Message, Position, Remedy, Span};
 use super::reader::message;
-use super::{KafkaLog, consumer, context::Plain, remedy};
+use super::{KafkaLog, context::Plain, remedy};
 
 /// How often the caller is asked whether to go on while nothing comes.
 const IDLE: Duration = Duration::from_millis(100);
@@ -50,7 +50,8 @@ pub(super) fn scan(
     }
     if list.count() > 0 {
         // One topic a consumer: the sign of the end carries a partition number and no topic.
-        let consumer: BaseConsumer<Plain> = consumer(&log.settings)
+        let consumer: BaseConsumer<Plain> = log
+            .consumer(&[topic], list.count())
             .set("enable.partition.eof", "true")
             .create_with_context(Plain::default())
             .map_err(failed)?;
