@@ -1,8 +1,8 @@
 //! Whether a service that is fed without end grows: memory, file descriptors, threads, changelog.
 //!
 //! `cargo bench --bench soak -- MINUTES` (30 unless said) feeds the release build 20,000 records a second through a real
-//! Kafka: every slot changes twenty times, and every 20 s a simulated day passes, so that slots enter and leave the
-//! horizon (10 days) all the time. It samples the process every few seconds and fails when a straight line through the
+//! Kafka: every slot changes twenty times, and every 100 s a simulated day passes, so that slots enter and leave the
+//! horizon (4 days) all the time. It samples the process every few seconds and fails when a straight line through the
 //! second half of the samples climbs by more than it may. `GPADLIVE_PROOF_REPORT=FILE` writes the report there.
 #![allow(
     clippy::unwrap_used,
@@ -41,9 +41,9 @@ const PRACTICES: usize = 32;
 /// How often each slot changes.
 const CHANGES: u64 = 20;
 /// Of wall time to one simulated day.
-const SECONDS_A_DAY: u64 = 20;
+const SECONDS_A_DAY: u64 = 100;
 const SLOTS_A_DAY: u64 = RATE * SECONDS_A_DAY / CHANGES;
-const HORIZON: &str = "10";
+const HORIZON: &str = "4";
 const EVERY: Duration = Duration::from_secs(5);
 const TOPIC: &str = SupplierTopic::EmisAppointments.name();
 
