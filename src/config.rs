@@ -91,6 +91,8 @@ pub struct State {
     pub snapshot: Duration,
     /// Tasks of other instances that one instance follows at most, to take them over warm.
     pub standby: usize,
+    /// Entries that the changelog takes at least before the whole state is written to it again.
+    pub sweep: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,6 +169,7 @@ impl Default for Settings {
                 directory: None,
                 snapshot: Duration::from_mins(1),
                 standby: 0,
+                sweep: 20_000,
             },
             service_period: ServicePeriod {
                 from: day(2020, 3, 1),

@@ -95,6 +95,7 @@ impl Running {
                 directory: directory.map(Path::to_owned),
                 snapshot: Duration::from_millis(50),
                 standby,
+                ..Settings::default().state
             },
             group: "group".to_owned(),
             stop: stop.clone(),

@@ -132,6 +132,12 @@ fn state(source: &mut Source, default: State) -> Result<State, ConfigError> {
             1..=86_400,
         )?),
         standby: number(source, "state.standby", default.standby, 0..=1_000)?,
+        sweep: number(
+            source,
+            "state.sweep_entries",
+            default.sweep,
+            100..=100_000_000,
+        )?,
     })
 }
 

@@ -16,14 +16,14 @@ use crate::engine::state::block::{Blocks, Cursor, Damage, Fields};
 
 /// The changelog's own entry: which transaction wrote the blocks.
 pub const WRITTEN_BY: u32 = 2;
-/// A round begins once as many entries were written as the state has, and not before these.
-const FEWEST: u64 = 20_000;
-/// Entries of the whole that go with a transaction beside as many as it changed.
-const LEAST_PART: usize = 500;
+/// Transactions that a round of a small state takes at most.
+const PARTS: u64 = 40;
 
 /// Writes a task's state, and reads it back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Changelog {
+    /// A round begins once as many entries were written as the state has, and not before these.
+    fewest: u64,
     blocks: Blocks,
     round: Option<Round>,
     /// Entries written since the last round was complete.
@@ -66,6 +66,18 @@ pub fn sign(blocks: &mut Blocks, epoch: i64, sequence: i64) {
 }
 
 impl Changelog {
+    /// `fewest`: entries that are written at least between two rounds.
+    #[must_use]
+    pub fn new(fewest: u64) -> Self {
+        Self {
+            fewest,
+            blocks: Blocks::default(),
+            round: None,
+            written: 0,
+            obsolete: None,
+        }
+    }
+
     /// Puts what has changed into the draft, and a part of the whole while a round is on.
     ///
     /// # Errors
@@ -83,14 +95,14 @@ impl Changelog {
         stage.write_times(blocks);
         stage.write_changes(blocks);
         self.obsolete = None;
-        if self.round.is_none() && self.written >= stage.kept_entries().max(FEWEST) {
+        if self.round.is_none() && self.written >= stage.kept_entries().max(self.fewest) {
             self.round = Some(Round {
                 from: log.ends(CHANGELOG, partition)?.end,
                 cursor: Cursor::default(),
             });
         }
         if let Some(round) = &mut self.round {
-            let entries = LEAST_PART + blocks.entries();
+            let entries = (self.fewest / PARTS) as usize + blocks.entries();
             if stage.write_part(&mut round.cursor, entries, blocks) {
                 self.obsolete = Some(round.from);
             }

@@ -143,6 +143,7 @@ impl<S: Stage> Worker<S> {
         Self {
             positions: vec![0; topics.len()],
             committed: vec![0; topics.len()],
+            changelog: Changelog::new(around.state.sweep),
             stage,
             around,
             orders,
@@ -151,7 +152,6 @@ impl<S: Stage> Worker<S> {
             chain: None,
             epoch: 0,
             draft: Draft::default(),
-            changelog: Changelog::default(),
             snapshots,
             base: None,
             in_doubt: None,
