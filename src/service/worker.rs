@@ -216,6 +216,8 @@ impl<S: Stage> Worker<S> {
         if self.orders.get() != Order::Work {
             return Ok(());
         }
+        // It was never taken in, so this reader brings it again.
+        self.held = None;
         let mut reader = self.reader(&self.positions)?;
         // At once, so that whoever sees it ready sees how it stands.
         self.tell(&*reader);
