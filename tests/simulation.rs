@@ -25,6 +25,8 @@ mod log;
 mod membership;
 #[path = "simulation/reader.rs"]
 mod reader;
+#[path = "simulation/scenarios.rs"]
+mod scenarios;
 mod support;
 #[path = "simulation/weather.rs"]
 mod weather;
@@ -95,6 +97,12 @@ fn whatever_befalls_them_instances_lose_nothing_and_repeat_nothing() {
     assert!(failed.is_empty(), "failing seeds: {failed:?}");
     let sum = |of: fn(&Outcome) -> u64| outcomes.values().map(of).sum::<u64>();
     assert!(sum(|outcome| outcome.letters) > 0 && sum(|outcome| outcome.sums) > 0);
+    for kind in weather::FAULTS.into_iter().chain(weather::COUNTED) {
+        let met = outcomes
+            .values()
+            .filter(|outcome| outcome.counts.contains_key(kind));
+        assert!(met.count() > 0 || count < 100, "no seed has met: {kind}");
+    }
 }
 
 #[test]
@@ -126,10 +134,10 @@ fn report(first: u64, outcomes: &BTreeMap<u64, Outcome>, failed: &[u64], seconds
     line("turns of threads", &sum(|outcome| outcome.digest.0));
     line("simulated seconds", &sum(|outcome| outcome.simulated));
     line("instances started", &sum(|outcome| outcome.processes));
-    for kind in weather::FAULTS {
+    for kind in weather::FAULTS.into_iter().chain(weather::COUNTED) {
         let of_kind = outcomes
             .values()
-            .filter_map(|outcome| outcome.faults.get(kind));
+            .filter_map(|outcome| outcome.counts.get(kind));
         line(kind, &of_kind.sum::<u64>().to_string());
     }
     line(

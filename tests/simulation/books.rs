@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 
 use gpad_live::domain::topic::SupplierTopic;
-use gpad_live::service::{CHANGELOG, LEDGER, Note};
+use gpad_live::service::{CHANGELOG, DEAD_LETTERS, LEDGER, Note};
 use gpad_live::wire::datum::Datum;
 use gpad_live::wire::framing::unframe_ours;
-use gpad_live::wire::output::Manifest;
+use gpad_live::wire::output::{DeadLetter, Manifest};
 
 use super::broker::{Broker, Offsets, Place};
 use crate::support::audit::{Audit, Books as Audited};
+use crate::support::expected::said;
 
 /// A record of a transaction; `partition` is `None` until it was stored.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub struct Books {
     pub audited: Audited,
     /// The first thing that is wrong.
     pub wrong: Option<String>,
+    /// What the last letter of each record says, by its coordinates.
+    pub letters: BTreeMap<Vec<u8>, String>,
     audit: Audit,
     positions: BTreeMap<Place, i64>,
     notes: BTreeMap<String, String>,
@@ -39,6 +42,7 @@ impl Books {
         Self {
             audited: Audited::default(),
             wrong: None,
+            letters: BTreeMap::new(),
             audit: Audit::new(),
             positions: BTreeMap::new(),
             notes: BTreeMap::new(),
@@ -88,16 +92,31 @@ impl Books {
             return Err("its changes are not in the changelog".to_owned());
         }
         self.positions(&manifest, offsets, broker)?;
+        let reads_again = !manifest.readmitted.is_empty();
         for record in records.iter().filter(|record| record.topic != CHANGELOG) {
+            // What is read again and refused again has another letter under the same key.
+            if record.topic == DEAD_LETTERS && self.letter(record)? && reads_again {
+                continue;
+            }
+            let value = record.value.as_deref();
             self.audit.take(
                 &mut self.audited,
                 &record.topic,
                 record.offset,
                 &record.key,
-                record.value.as_deref(),
+                value,
             )?;
         }
         Ok(())
+    }
+
+    /// Takes in a dead letter; whether its record had one before.
+    fn letter(&mut self, record: &Written) -> Result<bool, String> {
+        let letter: DeadLetter = decode(record)?;
+        Ok(self
+            .letters
+            .insert(record.key.clone(), said(&letter))
+            .is_some())
     }
 
     /// They go on where they stood, over records that are there, and each of these ends in one disposition.
@@ -161,6 +180,10 @@ fn manifest(records: &[Written]) -> Result<Manifest, String> {
     let (Some(record), None) = (found.next(), found.next()) else {
         return Err("not one manifest".to_owned());
     };
+    decode(record)
+}
+
+fn decode<T: Datum>(record: &Written) -> Result<T, String> {
     let (_, datum) = unframe_ours(record.value.as_deref()).map_err(|error| error.to_string())?;
-    Manifest::from_bytes(datum).map_err(|error| error.to_string())
+    T::from_bytes(datum).map_err(|error| error.to_string())
 }

@@ -19,9 +19,11 @@ use gpad_live::adapters::threads::sit;
 use gpad_live::config;
 use gpad_live::domain::topic::{ReferenceTopic, SupplierTopic};
 use gpad_live::service::{
-    CHANGELOG, DEAD_LETTERS, DELTAS, Health, LEDGER, READMISSIONS, Service, ServiceError, Stop,
-    TopicsError, Unobserved,
+    CHANGELOG, DEAD_LETTERS, DELTAS, Health, LEDGER, Observation, Observer, Origin, READMISSIONS,
+    Service, ServiceError, Stop, TopicsError,
 };
+use gpad_live::wire::datum::Datum;
+use gpad_live::wire::output::{Readmission, ReferencePosition};
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -30,9 +32,12 @@ use tempfile::TempDir;
 use super::books::Books;
 use super::broker::Broker;
 use super::events::Event;
-use super::input::{Draw, Newcomers, PLAN, Sent};
+use super::input::{Draw, Newcomers, PLAN, Sent, practice_of, sent};
 use super::log::SimLog;
-use super::weather::{ASLEEP, AWAY, COMING, COMPACTED, CUT, FAULTS, KILLED, Limits, SLOW, Weather};
+use super::weather::{
+    ASLEEP, AWAY, BLIND, CHANGELOGS, COMING, COMPACTED, CUT, FAULTS, KILLED, Limits, READMITTED,
+    SLOW, SNAPSHOTS, STANDBYS, Weather,
+};
 use super::world::{MILLI, Odds, SECOND, Sim, Time, Wall};
 
 /// 14 February 2022: half of the input's month is to come.
@@ -46,7 +51,7 @@ pub struct Outcome {
     /// Seconds that passed in it.
     pub simulated: u64,
     pub processes: u64,
-    pub faults: BTreeMap<&'static str, u64>,
+    pub counts: BTreeMap<&'static str, u64>,
     pub transactions: u64,
     /// Of the suppliers.
     pub records: u64,
@@ -57,8 +62,8 @@ pub struct Outcome {
     pub wrong: Option<String>,
 }
 
-struct Instance {
-    process: usize,
+pub struct Instance {
+    pub process: usize,
     host: usize,
     stop: Stop,
     outcome: Arc<Mutex<Option<Result<(), ServiceError>>>>,
@@ -69,26 +74,53 @@ pub struct Course {
     chance: ChaCha8Rng,
     weather: Weather,
     disk: TempDir,
-    instances: Vec<Instance>,
+    pub instances: Vec<Instance>,
     /// Every reference record sent: topic, offset, value.
     pub reference: Vec<(ReferenceTopic, i64, Vec<u8>)>,
+    /// Practices that reference data were sent of.
+    practices: Vec<String>,
     foreign: u64,
-    faults: BTreeMap<&'static str, u64>,
+}
+
+/// Tells the simulation what a service lets others see.
+struct Watching(Arc<Sim>);
+
+impl Observer for Watching {
+    fn observe(&self, observation: &Observation<'_>) {
+        if let Observation::Restored { origin, .. } = observation {
+            let what = match origin {
+                Origin::Snapshot => SNAPSHOTS,
+                Origin::Standby => STANDBYS,
+                Origin::Changelog => CHANGELOGS,
+            };
+            self.0.world().count(what);
+        }
+    }
 }
 
 /// Runs a seed.
 pub fn run(seed: u64, limits: Limits) -> Outcome {
+    let play = |course: &mut Course, draw: &Draw| course.run(draw, limits);
+    enact(seed, limits, Weather::draw, play)
+}
+
+/// Plays something in a weather.
+pub fn enact(
+    seed: u64,
+    limits: Limits,
+    weather: impl FnOnce(&mut ChaCha8Rng) -> Weather,
+    play: impl FnOnce(&mut Course, &Draw) -> Result<(), String>,
+) -> Outcome {
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
-    let weather = Weather::draw(&mut chance);
-    let partitions = chance.random_range(1..=3);
+    let weather = weather(&mut chance);
     let wall = Wall {
         start: START,
         speed: chance.random_range(1..60_000),
         fixed: None,
     };
-    let broker = Broker::new(topics(partitions));
+    let broker = Broker::new(topics(weather.partitions));
     let sim = Sim::new(chance.random(), broker, Books::new(), wall);
-    let draw = Draw::new(limits.records, &mut chance);
+    let draw = Draw::new(limits.records, weather.has_newcomers, &mut chance);
     let mut course = Course {
         sim: sim.clone(),
         chance,
@@ -96,22 +128,22 @@ pub fn run(seed: u64, limits: Limits) -> Outcome {
         disk: disk(),
         instances: Vec::new(),
         reference: Vec::new(),
+        practices: Vec::new(),
         foreign: 1 << 32,
-        faults: BTreeMap::new(),
     };
-    let wrong = sim.direct(|| course.run(&draw, limits).err());
+    let wrong = sim.direct(|| play(&mut course, &draw).err());
     let world = sim.world();
     let books = &world.books.audited;
     Outcome {
         digest: world.digest(),
         simulated: world.now / SECOND,
         processes: world.processes.len() as u64,
-        faults: course.faults,
+        counts: world.counts.clone(),
         transactions: books.committed() as u64,
         records: books.accounted as u64,
         sums: books.sums as u64,
         rows: books.rows.values().map(|rows| rows.len() as u64).sum(),
-        letters: books.letters.values().map(|letters| *letters as u64).sum(),
+        letters: world.books.letters.len() as u64,
         wrong: wrong.map(|wrong| format!("{wrong}\n{}", world.trace())),
     }
 }
@@ -190,6 +222,11 @@ impl Course {
         if let Some(newcomers) = &draw.newcomers {
             self.welcome(newcomers)?;
         }
+        self.finish(last)
+    }
+
+    /// Everything is done and right; and so it is with the rest, by an instance that has nothing but the changelog.
+    pub fn finish(&mut self, last: &[&Sent]) -> Result<(), String> {
         self.settle("after the faults")?;
         self.end_all();
         for host in 0..4 {
@@ -202,19 +239,24 @@ impl Course {
         Ok(())
     }
 
-    /// A practice joins: its agreement, records, reference data that change no figure, other owners, more records.
-    fn welcome(&mut self, newcomers: &Newcomers) -> Result<(), String> {
+    /// A practice joins: its agreement, records, reference data that change no figure, other owners, more records. Those
+    /// that come before the agreement are withheld, and read again when it is asked for.
+    pub fn welcome(&mut self, newcomers: &Newcomers) -> Result<(), String> {
         let (first, second) = newcomers.records.split_at(newcomers.records.len() / 2);
-        // Nobody may meet a record before the agreement: it would be withheld for good.
+        let (early, first) = first.split_at(self.chance.random_range(0..=first.len()));
+        self.feed(early);
+        // Nobody may meet another record before the agreement: it would not be read again.
         self.rest(10 * SECOND)?;
-        newcomers
-            .agreements
-            .iter()
-            .for_each(|sent| self.refer(sent));
+        for sent in &newcomers.agreements {
+            self.refer(sent);
+        }
+        self.readmit(&newcomers.practice);
         self.rest(5 * SECOND)?;
         self.feed(first);
         self.rest(2 * SECOND)?;
-        newcomers.others.iter().for_each(|sent| self.refer(sent));
+        for sent in &newcomers.others {
+            self.refer(sent);
+        }
         self.rest(SECOND)?;
         self.start();
         self.rest(3 * SECOND)?;
@@ -226,7 +268,28 @@ impl Course {
         Ok(())
     }
 
-    fn rest(&mut self, time: Time) -> Result<(), String> {
+    /// Asks for a practice's records to be read again, in knowledge of all reference data that there are.
+    pub fn readmit(&mut self, practice: &str) {
+        let mut world = self.sim.world();
+        world.note(&format!("{practice} is to be readmitted"));
+        let broker = &world.broker;
+        let position = |topic: ReferenceTopic| ReferencePosition {
+            topic: topic.name().to_owned(),
+            partition: 0,
+            next: broker.partition(broker.place(topic.name(), 0)).next,
+        };
+        let request = Readmission {
+            practice_ods_code: practice.to_owned(),
+            requested_at: START,
+            reference: ReferenceTopic::ALL.into_iter().map(position).collect(),
+        };
+        let sent = sent(READMISSIONS, practice.as_bytes(), &request.to_bytes());
+        let (place, now) = (broker.home(READMISSIONS, None, &sent.key), world.now);
+        world.broker.feed(place, &sent.key, &sent.value, None, now);
+        world.wake();
+    }
+
+    pub fn rest(&mut self, time: Time) -> Result<(), String> {
         self.sim.sleep(time);
         self.check()
     }
@@ -246,7 +309,7 @@ impl Course {
     }
 
     /// Starts an instance on a host that has none.
-    fn start(&mut self) {
+    pub fn start(&mut self) {
         let is_free = |host: &usize| self.instances.iter().all(|instance| instance.host != *host);
         let Some(host) = (0..4).find(is_free) else {
             return;
@@ -266,13 +329,14 @@ impl Course {
             plan: PLAN.clone(),
             commit: self.weather.commit.clone(),
             clock: Clock::Wall,
-            observer: Arc::new(Unobserved),
+            observer: Arc::new(Watching(self.sim.clone())),
             health: Arc::new(Health::default()),
             undecided: Duration::from_mins(1),
             state: config::State {
                 directory: Some(self.directory(host)),
                 snapshot: self.weather.snapshot,
                 standby: self.weather.standby,
+                sweep: self.weather.sweep,
             },
             group: "group".to_owned(),
             stop: stop.clone(),
@@ -334,7 +398,7 @@ impl Course {
         Ok(())
     }
 
-    fn refer(&mut self, sent: &Sent) {
+    pub fn refer(&mut self, sent: &Sent) {
         let topic = ReferenceTopic::ALL
             .into_iter()
             .find(|topic| topic.name() == sent.topic)
@@ -345,10 +409,11 @@ impl Course {
         world.broker.feed(place, &sent.key, &sent.value, None, now);
         world.wake();
         self.reference.push((topic, offset, sent.value.clone()));
+        self.practices.push(practice_of(&sent.key));
     }
 
     /// Sends records, some in a transaction of their sender, which is committed later.
-    fn feed(&mut self, records: &[&Sent]) {
+    pub fn feed(&mut self, records: &[&Sent]) {
         let mut world = self.sim.world();
         let now = world.now;
         for sent in records {
@@ -402,6 +467,8 @@ impl Course {
             weather.away,
             weather.slow,
             weather.compaction,
+            weather.blindness,
+            weather.readmissions,
         ];
         let mut drawn = self.chance.random_range(0..weights.iter().sum());
         let what = weights.iter().position(|weight| {
@@ -412,7 +479,7 @@ impl Course {
         let Some(kind) = what.and_then(|what| FAULTS.get(what.checked_sub(1)?)) else {
             return;
         };
-        *self.faults.entry(kind).or_default() += 1;
+        self.sim.world().count(kind);
         let at =
             (!self.instances.is_empty()).then(|| self.chance.random_range(0..self.instances.len()));
         match (*kind, at) {
@@ -472,6 +539,21 @@ impl Course {
                 let place = world.broker.place(topic.name(), 0);
                 world.broker.compact(place);
             }
+            (READMITTED, _) => {
+                if let Some(practice) = self.practices.choose(&mut self.chance).cloned() {
+                    self.readmit(&practice);
+                }
+            }
+            (BLIND, Some(at)) => {
+                let suppliers = SupplierTopic::ALL.map(SupplierTopic::name);
+                let references = ReferenceTopic::ALL.map(ReferenceTopic::name);
+                let topics: Vec<&str> = suppliers.into_iter().chain(references).collect();
+                let topic = topics.choose(&mut self.chance).expect("there are eleven");
+                let time = self.chance.random_range(200 * MILLI..6 * SECOND);
+                self.sim
+                    .world()
+                    .blind(self.instances[at].process, topic, time);
+            }
             _ => {}
         }
     }
@@ -479,37 +561,31 @@ impl Course {
     /// What a death may do to the files of a host.
     fn harm(&mut self, host: usize) {
         let directory = self.directory(host).join("group");
-        let what = self.chance.random_range(0..6);
+        let what = self.chance.random_range(0..4);
         if what == 0 {
-            let _ = fs::remove_dir_all(directory);
-            return;
+            let _ = fs::remove_dir_all(&directory);
         }
-        let mut files: Vec<PathBuf> = fs::read_dir(directory)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|file| file.path())
-            .collect();
+        let files = fs::read_dir(directory).into_iter().flatten().flatten();
+        let mut files: Vec<PathBuf> = files.map(|file| file.path()).collect();
         files.sort();
-        let Some(file) = files.choose(&mut self.chance) else {
-            return;
-        };
-        let Ok(mut bytes) = fs::read(file) else {
-            return;
-        };
-        match what {
-            1 => bytes.truncate(bytes.len() / 2),
-            2 if !bytes.is_empty() => {
-                let at = self.chance.random_range(0..bytes.len());
-                bytes[at] ^= 1;
+        for file in files {
+            let Ok(mut bytes) = fs::read(&file) else {
+                continue;
+            };
+            match what {
+                1 => bytes.truncate(bytes.len() / 2),
+                2 if !bytes.is_empty() => {
+                    let at = self.chance.random_range(0..bytes.len());
+                    bytes[at] ^= 1;
+                }
+                _ => return,
             }
-            _ => return,
+            let _ = fs::write(file, bytes);
         }
-        let _ = fs::write(file, bytes);
     }
 
     /// Everything works from here on, and all clocks show the same.
-    fn cease(&mut self) {
+    pub fn cease(&mut self) {
         let mut world = self.sim.world();
         world.note("the faults cease");
         world.odds = Odds::default();
@@ -518,6 +594,7 @@ impl Course {
         world.broker.markers = 3 * MILLI;
         for process in &mut world.processes {
             (process.asleep_until, process.cut_until) = (0, 0);
+            process.blind.clear();
         }
         for topic in &mut world.broker.topics {
             topic.slow = 0;

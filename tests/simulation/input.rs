@@ -21,8 +21,8 @@ use gpad_live::wire::avro::Decoder;
 use gpad_live::wire::datum::Datum;
 use gpad_live::wire::framing::{frame, unframe};
 use gpad_live::wire::reference::{Participation, Practice, ReferenceRecord, SlotTypeMapping};
-use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::broker::{Broker, State};
@@ -62,8 +62,7 @@ static DRAWN: LazyLock<Pool> = LazyLock::new(|| {
     };
     for (topic, key, datum) in input.all() {
         let sent = sent(topic.name(), key, datum);
-        let key = String::from_utf8_lossy(key);
-        let practice = key.split('|').next().unwrap_or_default().to_owned();
+        let practice = practice_of(key);
         let into = match topic {
             Topic::Reference(_) => &mut pool.reference,
             Topic::Supplier(_) => &mut pool.records,
@@ -77,7 +76,13 @@ static DRAWN: LazyLock<Pool> = LazyLock::new(|| {
     pool
 });
 
-fn sent(topic: &'static str, key: &[u8], datum: &[u8]) -> Sent {
+/// The practice that a key is of.
+pub fn practice_of(key: &[u8]) -> String {
+    let key = String::from_utf8_lossy(key);
+    key.split('|').next().unwrap_or_default().to_owned()
+}
+
+pub fn sent(topic: &'static str, key: &[u8], datum: &[u8]) -> Sent {
     let mut value = Vec::new();
     let schema = bundled(topic).expect("every input's schema is bundled");
     frame(schema.id, datum, &mut value);
@@ -99,19 +104,19 @@ pub struct Draw {
 }
 
 pub struct Newcomers {
+    /// That whose agreement comes late.
+    pub practice: String,
     pub agreements: Vec<&'static Sent>,
     pub records: Vec<&'static Sent>,
     pub others: Vec<&'static Sent>,
 }
 
 impl Draw {
-    pub fn new(records: usize, chance: &mut ChaCha8Rng) -> Self {
+    pub fn new(records: usize, has_newcomers: bool, chance: &mut ChaCha8Rng) -> Self {
         let count = chance.random_range(3..=8);
         let mut practices: BTreeSet<&String> =
             DRAWN.practices.choose_multiple(chance, count).collect();
-        let newcomers = chance
-            .random_bool(0.3)
-            .then(|| [(); 2].map(|()| practices.pop_last()));
+        let newcomers = has_newcomers.then(|| [(); 2].map(|()| practices.pop_last()));
         let of = |from: &'static BTreeMap<String, Vec<Sent>>| -> Vec<&'static Sent> {
             let all = practices.iter().filter_map(|practice| from.get(*practice));
             all.flatten().collect()
@@ -119,7 +124,8 @@ impl Draw {
         let (mut reference, mut all) = (of(&DRAWN.reference), of(&DRAWN.records));
         all.shuffle(chance);
         all.truncate(records);
-        let late = moves(&reference, chance);
+        let count = chance.random_range(0..4);
+        let late = moves(&reference, count, chance);
         let newcomers = match newcomers {
             Some([Some(first), Some(second)]) => {
                 Some(Newcomers::new(first, second, &mut reference))
@@ -135,6 +141,13 @@ impl Draw {
     }
 }
 
+impl Draw {
+    /// So many more practices that move.
+    pub fn moves(&self, count: i64) -> Vec<Sent> {
+        moves(&self.reference, count, &mut ChaCha8Rng::seed_from_u64(7))
+    }
+}
+
 impl Newcomers {
     /// The first's reference data come early but for its agreement, the second's late.
     fn new(first: &str, second: &str, early: &mut Vec<&'static Sent>) -> Self {
@@ -145,6 +158,7 @@ impl Newcomers {
         early.extend(rest);
         agreements.extend(own);
         Self {
+            practice: first.to_owned(),
             agreements,
             records: DRAWN.records[first].iter().take(60).collect(),
             others,
@@ -153,12 +167,12 @@ impl Newcomers {
 }
 
 /// Practices that are found to have belonged to where another belongs.
-fn moves(reference: &[&'static Sent], chance: &mut ChaCha8Rng) -> Vec<Sent> {
+fn moves(reference: &[&'static Sent], count: i64, chance: &mut ChaCha8Rng) -> Vec<Sent> {
     let rows: Vec<Practice> = (reference.iter())
         .filter(|sent| sent.topic == ReferenceTopic::Practices.name())
         .filter_map(|sent| Practice::from_bytes(unframe(Some(&sent.value)).ok()?.1).ok())
         .collect();
-    let moved = (0..chance.random_range(0..4)).filter_map(|at| {
+    let moved = (0..count).filter_map(|at| {
         let (row, to) = (rows.choose(chance)?, rows.choose(chance)?);
         let moved = Practice {
             practice_ods_code: row.practice_ods_code.clone(),
@@ -180,7 +194,8 @@ fn moves(reference: &[&'static Sent], chance: &mut ChaCha8Rng) -> Vec<Sent> {
 /// What a batch run makes of everything that lies in the input topics.
 pub struct Batch {
     pub rows: Rows,
-    pub letters: BTreeMap<String, usize>,
+    /// By their records' coordinates.
+    pub letters: BTreeMap<Vec<u8>, String>,
     pub records: i64,
 }
 
@@ -257,9 +272,9 @@ impl Batch {
         });
         rollup.settle(&mut |row| stand(&row));
         for letter in pipeline.take_dead_letters() {
-            *letters
-                .entry(said(&effects::dead_letter_of(&letter, None)))
-                .or_default() += 1;
+            let at = format!("{}/{}/{}", letter.topic, letter.partition, letter.offset);
+            let letter = effects::dead_letter_of(&letter, None);
+            letters.insert(at.into_bytes(), said(&letter));
         }
         Self {
             rows,

@@ -104,15 +104,14 @@ impl Course {
                 wanted.get(key)
             ));
         }
-        if batch.letters != books.letters {
-            let all = batch.letters.keys().chain(books.letters.keys());
-            let differs =
-                |letter: &&String| batch.letters.get(*letter) != books.letters.get(*letter);
-            let letter = all.into_iter().find(differs).expect("they differ");
+        let letters = &world.books.letters;
+        let mut keys = batch.letters.keys().chain(letters.keys());
+        if let Some(key) = keys.find(|key| batch.letters.get(*key) != letters.get(*key)) {
             return Err(format!(
-                "dead letters `{letter}`: {:?}, and {:?} is right",
-                books.letters.get(letter),
-                batch.letters.get(letter)
+                "the dead letter of {} is {:?}, and {:?} is right",
+                String::from_utf8_lossy(key),
+                letters.get(key),
+                batch.letters.get(key)
             ));
         }
         Ok(())

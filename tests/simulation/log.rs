@@ -18,7 +18,8 @@ use super::books::Written;
 use super::broker::{Offsets, Place, Refused};
 use super::membership::SimMembership;
 use super::reader::{FETCH, SimReader, fetch};
-use super::world::{MILLI, SECOND, Sim, Time, World};
+use super::weather::{DOUBTS, SWEPT};
+use super::world::{Fate, MILLI, SECOND, Sim, Time, World};
 
 /// Longest that a request which is answered is under way, each way.
 const WAY: Time = MILLI;
@@ -35,14 +36,6 @@ pub struct SimLog {
 }
 
 type Work<T> = dyn Fn(&mut World) -> Result<T, Refused> + Send + Sync;
-
-/// What becomes of a request.
-enum Fate {
-    Answered,
-    Lost,
-    Unheard,
-    Late(Time),
-}
 
 impl SimLog {
     pub fn new(sim: &Arc<Sim>, process: usize) -> Self {
@@ -90,8 +83,14 @@ impl SimLog {
         outcome
     }
 
-    fn fate(&self) -> Fate {
+    fn fate(&self, doing: &str) -> Fate {
         let mut world = self.sim.world();
+        let wanted = world.fates.iter().position(|(of, _)| of == doing);
+        if let Some(wanted) = wanted {
+            let fate = world.fates.remove(wanted).1;
+            world.note(&format!("{fate:?}: {doing}"));
+            return fate;
+        }
         let odds = world.odds;
         if !world.is_reachable(self.process) || world.one_in(odds.lost) {
             Fate::Lost
@@ -120,8 +119,12 @@ impl SimLog {
                 world.wake();
                 outcome
             };
-            let refused = match self.fate() {
-                Fate::Answered => {
+            let fate = self.fate(doing);
+            if let Fate::Slow(time) = fate {
+                self.sim.sleep(time);
+            }
+            let refused = match fate {
+                Fate::Answered | Fate::Slow(_) => {
                     let outcome = apply(&**work);
                     self.way();
                     match outcome {
@@ -160,6 +163,7 @@ impl SimLog {
                 Some(Refused::Invalid) => return failed(Remedy::Renew, "there is no transaction"),
                 None => {
                     self.wait_up_to(PATIENCE);
+                    self.sim.world().count(DOUBTS);
                     self.sim.world().note(&format!("no answer: {doing}"));
                     return failed(Remedy::Renew, "no answer");
                 }
@@ -317,6 +321,7 @@ impl Log for SimLog {
     fn delete_before(&self, topic: &str, partition: i32, offset: i64) -> Result<(), LogError> {
         self.ask("deleting", |world| {
             world.note(&format!("{topic}/{partition} begins at {offset}"));
+            world.count(SWEPT);
             let place = world.broker.place(topic, partition);
             world.broker.delete_before(place, offset);
             Ok(())
@@ -387,7 +392,11 @@ impl SimOutput {
             value: record.value.map(<[u8]>::to_vec),
         });
         let written: Vec<Written> = written.collect();
-        let requests = self.log.sim.world().chance.random_range(1..=2);
+        let requests = {
+            let mut world = self.log.sim.world();
+            world.begins(self.log.process, &self.name);
+            world.chance.random_range(1..=2)
+        };
         for part in written.chunks(written.len().div_ceil(requests).max(1)) {
             let (name, part) = (name.clone(), part.to_vec());
             let work: Arc<Work<()>> = Arc::new(move |world| {

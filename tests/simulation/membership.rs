@@ -68,8 +68,20 @@ impl SimMembership {
         }
         world.note(&format!("is given {gained:?}"));
         world.broker.group.take(member, &gained);
+        for unit in &gained {
+            let given_up = &mut world.processes[self.log.process].given_up;
+            given_up.remove(&task(unit));
+        }
         self.held.extend(&gained);
         Some(Change::Assigned(gained))
+    }
+}
+
+/// As the service names it.
+fn task(unit: &Unit) -> String {
+    match unit.topic {
+        0 => unit.partition.to_string(),
+        _ => format!("rollup-{}", unit.partition),
     }
 }
 
@@ -100,11 +112,13 @@ impl Membership for SimMembership {
 
     fn release(&mut self, units: &[Unit]) -> Result<(), LogError> {
         self.log.way();
+        let mut world = self.log.sim.world();
         for unit in units {
             self.held.remove(unit);
             self.asked.remove(unit);
+            let given_up = &mut world.processes[self.log.process].given_up;
+            given_up.insert(task(unit), 0);
         }
-        let mut world = self.log.sim.world();
         if let Some(member) = self.member {
             world.broker.group.release(member, units);
         }

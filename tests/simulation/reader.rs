@@ -68,7 +68,8 @@ impl SimReader {
                     "it is gone",
                 ));
             }
-            if partition.committed(*next, i64::MAX).next().is_some() {
+            let sees = world.sees(self.log.process, *place);
+            if sees && partition.committed(*next, i64::MAX).next().is_some() {
                 some.push(at);
             }
         }

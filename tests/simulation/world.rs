@@ -36,10 +36,14 @@ pub struct Process {
     pub asleep_until: Time,
     /// No request of it reaches a broker.
     pub cut_until: Time,
+    /// Topics of which it is shown nothing new, and until when.
+    pub blind: BTreeMap<usize, Time>,
     /// Since when the group has not heard of it.
     pub silent_since: Option<Time>,
     /// Milliseconds that its wall clock is ahead.
     pub skew: i64,
+    /// Tasks that it has given up, and the transactions that it began for each since.
+    pub given_up: BTreeMap<String, u32>,
     /// Its member of the group.
     pub member: Option<u64>,
     /// The name that the group keeps its tasks for.
@@ -82,6 +86,18 @@ pub struct Odds {
     pub slow: u32,
 }
 
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug)]
+pub enum Fate {
+    Answered,
+    Lost,
+    Unheard,
+    /// Done so much later, and given up before.
+    Late(Time),
+    /// So long under way.
+    Slow(Time),
+}
+
 pub struct World {
     pub now: Time,
     pub chance: ChaCha8Rng,
@@ -92,6 +108,10 @@ pub struct World {
     pub odds: Odds,
     /// All brokers are away.
     pub away_until: Time,
+    /// What becomes of the next request of that name.
+    pub fates: Vec<(String, Fate)>,
+    /// How often what happened.
+    pub counts: BTreeMap<&'static str, u64>,
     threads: BTreeMap<usize, Waiting>,
     next_thread: usize,
     running: usize,
@@ -113,6 +133,10 @@ impl World {
         let who = thread.map_or("", |thread| &thread.name);
         let line = format!("{:>9.3} ms  {who:<14} {what}", self.now as f64 / 1_000.0);
         self.last.push_back(line);
+    }
+
+    pub fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
     }
 
     pub fn trace(&self) -> String {
@@ -137,8 +161,10 @@ impl World {
             is_alive: true,
             asleep_until: 0,
             cut_until: 0,
+            blind: BTreeMap::new(),
             silent_since: None,
             skew,
+            given_up: BTreeMap::new(),
             member: None,
             instance,
         });
@@ -173,6 +199,35 @@ impl World {
         ));
         self.processes[process].cut_until = self.now + time;
         self.is_silent(process);
+    }
+
+    /// It is shown nothing new of a topic for so long: the leader of its partitions is out of reach.
+    pub fn blind(&mut self, process: usize, topic: &str, time: Time) {
+        self.note(&format!(
+            "process {process} is shown nothing of {topic} for {} ms",
+            time / MILLI
+        ));
+        let (topic, _) = self.broker.place(topic, 0);
+        let until = self.now + time;
+        self.processes[process].blind.insert(topic, until);
+    }
+
+    pub fn sees(&self, process: usize, (topic, _): Place) -> bool {
+        let until = self.processes[process].blind.get(&topic);
+        self.is_reachable(process) && until.is_none_or(|until| *until <= self.now)
+    }
+
+    /// A process begins a transaction of a task. The one that was under way when the task was given up may still come:
+    /// it is fenced, or was in time. Another may not.
+    pub fn begins(&mut self, process: usize, task: &str) {
+        if let Some(begun) = self.processes[process].given_up.get_mut(task) {
+            *begun += 1;
+            if *begun > 1 {
+                let wrong =
+                    format!("process {process} works on task {task}, which it has given up");
+                self.books.wrong.get_or_insert(wrong);
+            }
+        }
     }
 
     /// The group hears nothing of it from here on.
@@ -277,6 +332,8 @@ impl Sim {
                 wall,
                 odds: Odds::default(),
                 away_until: 0,
+                fates: Vec::new(),
+                counts: BTreeMap::new(),
                 threads: BTreeMap::new(),
                 next_thread: 0,
                 running: usize::MAX,
