@@ -88,24 +88,24 @@ pub struct Taken {
 /// What one transaction must carry.
 #[derive(Debug)]
 pub struct Settled {
-    /// Practice level.
+    /// Of practices; the deltas are for the second stage.
     pub rows: Vec<Row>,
-    /// For the second stage.
     pub deltas: Vec<Delta>,
     pub dead_letters: Vec<DeadLetter>,
     pub counts: Counts,
-    /// Records taken since the last settlement; equals `counts.total()`.
+    /// Records taken; equals `counts.total()`.
     pub records: i64,
     /// The greatest time of extraction admitted so far.
     pub as_of: Timestamp,
 }
 
-/// A settlement in short.
+/// A settlement in short; `too_old` as in [`Settled`](crate::engine::task::Settled).
 #[derive(Debug)]
 pub struct Summary {
     pub counts: Counts,
     pub records: i64,
     pub as_of: Timestamp,
+    pub too_old: u64,
 }
 
 /// Why a record goes no further.
@@ -564,6 +564,7 @@ impl Pipeline {
             counts: settled.counts,
             records,
             as_of: settled.as_of,
+            too_old: settled.too_old,
         }
     }
 

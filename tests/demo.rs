@@ -211,6 +211,7 @@ fn it_shows_what_it_promises(demo: &Demo) {
         "gpad_series ",
         "gpad_reference_records_total{",
         "gpad_dead_letters_total{",
+        "gpad_events_too_old_total ",
         "gpad_undecided_records{",
         "gpad_undecided_seconds{",
         "gpad_unready_reasons 0",

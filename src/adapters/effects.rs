@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::domain::aggregate::{Dimension, Figures, Finality, Measure, Published, Ratio, Row};
+use crate::domain::aggregate::{Dimension, Figures, Finality, Measure, Published, Row, Span};
 use crate::domain::disposition::Disposition;
 use crate::domain::place::{Code, Level, Place};
 use crate::domain::time::{Day, Timestamp};
@@ -14,6 +14,8 @@ use crate::engine::plan::AggregatePlan;
 use crate::stages::letter::DeadLetter;
 use crate::wire::datum::Bytes;
 use crate::wire::output::{self, WrittenBy};
+
+const MINUTE: i64 = 60_000;
 
 /// Names of dimensions that levels are printed with.
 const PRINTED: [&str; 5] = [
@@ -33,13 +35,13 @@ pub fn aggregate_topic(name: &str) -> String {
 /// The key of a row.
 #[must_use]
 pub fn key_of(row: &Row) -> output::AggregateKey {
-    let (start, end) = row.window;
+    let (start, end) = texts_of(row.window);
     output::AggregateKey {
         aggregate: row.aggregate.to_string(),
         level: row.level.label().to_owned(),
         code: row.code.clone(),
-        window_start: iso(start),
-        window_end: iso(end),
+        window_start: start,
+        window_end: end,
         dimensions: row
             .dimensions
             .iter()
@@ -67,7 +69,7 @@ pub fn written_figures(figures: &Figures) -> output::Figures {
             .ratios
             .iter()
             .map(|(measure, value)| output::Ratio {
-                measure: (*measure).to_owned(),
+                measure: measure.to_string(),
                 value: *value,
             })
             .collect(),
@@ -90,6 +92,8 @@ pub fn value_of(row: &Row, written_by: Option<WrittenBy>) -> Option<output::Aggr
             revision: i32::try_from(row.published.revision).unwrap_or(i32::MAX),
             closed_by: if finality == output::Finality::Provisional {
                 output::ClosedBy::Open
+            } else if row.published.by_idleness {
+                output::ClosedBy::Idle
             } else {
                 output::ClosedBy::Event
             },
@@ -117,8 +121,10 @@ pub fn row_of(key: output::AggregateKey, value: Option<output::AggregateValue>) 
             as_of: Timestamp(0),
             revision: 0,
             finality: Finality::Provisional,
+            by_idleness: false,
         },
         |value| Published {
+            by_idleness: value.published.closed_by == output::ClosedBy::Idle,
             as_of: Timestamp(value.published.as_of),
             revision: u32::try_from(value.published.revision).unwrap_or(0),
             finality: match value.published.finality {
@@ -135,7 +141,7 @@ pub fn row_of(key: output::AggregateKey, value: Option<output::AggregateValue>) 
         aggregate: key.aggregate.into(),
         level: Level::from_label(&key.level)?,
         code: key.code,
-        window: (day(&key.window_start)?, day(&key.window_end)?),
+        window: span_of(&key.window_start, &key.window_end)?,
         dimensions,
         figures,
         stood: None,
@@ -153,8 +159,8 @@ fn figures_of(figures: output::Figures) -> Option<Figures> {
         ratios: figures
             .ratios
             .into_iter()
-            .map(|ratio| Some((Ratio::from_label(&ratio.measure)?.label(), ratio.value)))
-            .collect::<Option<_>>()?,
+            .map(|ratio| (ratio.measure.as_str().into(), ratio.value))
+            .collect(),
     })
 }
 
@@ -190,12 +196,18 @@ pub fn delta_of(
         Base::Geography => ("geography", codes_of(&delta.place)),
         Base::Supplier(supplier) => ("supplier", vec![supplier.label().to_owned()]),
     };
+    let (start, end) = texts_of(if aggregate.follows_events() {
+        let minute = |pane: i32| Timestamp(i64::from(pane) * i64::from(aggregate.pane()) * MINUTE);
+        Span::Times(minute(delta.window), minute(delta.window + 1))
+    } else {
+        aggregate.span(0, delta.window)
+    });
     output::Delta {
         aggregate: aggregate.name.to_string(),
         level: level.to_owned(),
         codes,
-        window_start: iso(delta.window),
-        window_end: iso(aggregate.window.end(delta.window)),
+        window_start: start,
+        window_end: end,
         dimensions: aggregate
             .labels(delta.dimensions)
             .into_iter()
@@ -228,12 +240,19 @@ pub fn delta_from(delta: &output::Delta, plan: &AggregatePlan) -> Option<Delta> 
         }
         _ => return None,
     };
-    (delta.measures.len() == aggregate.measures.len()).then_some(())?;
+    (delta.measures.len() == aggregate.columns()).then_some(())?;
+    let window = match span_of(&delta.window_start, &delta.window_end)? {
+        Span::Days(from, _) => from.0,
+        Span::Times(from, _) => {
+            let pane = i64::from(aggregate.pane()) * MINUTE;
+            i32::try_from(from.0.checked_div_euclid(pane)?).ok()?
+        }
+    };
     Some(Delta {
         aggregate: at,
         base,
         place: Arc::new(place),
-        window: day(&delta.window_start)?,
+        window,
         dimensions: aggregate.pack_labels(labels)?,
         sums: delta.measures.clone(),
         as_of: Timestamp(delta.as_of),
@@ -302,6 +321,26 @@ fn place_of(codes: &[String]) -> Option<Place> {
         region: code(region),
         region_ons: code(region_ons),
     })
+}
+
+/// Where a row's window begins and ends: days such as `2022-02-28`, instants such as `2022-02-28T09:15:00.000Z`.
+fn texts_of(span: Span) -> (String, String) {
+    match span {
+        Span::Days(from, to) => (iso(from), iso(to)),
+        Span::Times(from, to) => (from.to_rfc3339(), to.to_rfc3339()),
+    }
+}
+
+/// The inverse of [`texts_of`].
+fn span_of(from: &str, to: &str) -> Option<Span> {
+    if let (Some(from), Some(to)) = (day(from), day(to)) {
+        return Some(Span::Days(from, to));
+    }
+    let instant = |text| {
+        let time = chrono::DateTime::parse_from_rfc3339(text).ok()?;
+        Some(Timestamp(time.timestamp_millis()))
+    };
+    Some(Span::Times(instant(from)?, instant(to)?))
 }
 
 fn iso(day: Day) -> String {

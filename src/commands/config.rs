@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use super::Failure;
 use crate::adapters::kafka::KafkaLog;
+use crate::adapters::metrics::series_of;
 use crate::config::Settings;
+use crate::domain::aggregate::Dimension;
+use crate::domain::place::Level;
+use crate::engine::plan::Aggregate;
 
 /// Check the settings, or show what is in force.
 #[derive(Debug, clap::Args)]
@@ -48,17 +52,58 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let value = if is_secret(key) { "(hidden)" } else { value };
             lines.push(format!("kafka.client.{key} = {value:?}"));
         }
-        let names: Vec<&str> = plan
-            .aggregates
-            .aggregates
-            .iter()
-            .map(|a| &*a.name)
-            .collect();
-        lines.push(format!("# aggregates: {}", names.join(", ")));
+        let aggregates = &plan.aggregates.aggregates;
+        lines.extend(aggregates.iter().map(described));
     } else {
         lines.push("the settings are right".to_owned());
     }
     super::print(&(lines.join("\n") + "\n"))
+}
+
+/// An aggregate as it was compiled: what its rows are of, and what they cost.
+fn described(aggregate: &Aggregate) -> String {
+    let practice = aggregate.has_practice().then_some(Level::Practice);
+    let supplier = aggregate.has_supplier().then_some(Level::Supplier);
+    let levels = practice
+        .into_iter()
+        .chain(aggregate.above_practice().iter().copied());
+    let levels: Vec<_> = levels.chain(supplier).map(Level::label).collect();
+    let dimensions: Vec<_> = aggregate.dimensions().map(Dimension::label).collect();
+    let measures: Vec<_> = aggregate
+        .measures
+        .iter()
+        .map(|measure| measure.label())
+        .collect();
+    let ratios: Vec<_> = aggregate.ratio_labels().collect();
+    let ahead = aggregate
+        .ahead_days
+        .map(|days| format!(", {days} days from today on"));
+    let text = |list: &[&str]| {
+        if list.is_empty() {
+            "none".to_owned()
+        } else {
+            list.join(", ")
+        }
+    };
+    format!(
+        "# aggregate {}: follows {}; windows {}{}; levels {}; dimensions {}; measures {}; ratios {}; {} bytes a key{}; at most {} combinations a code and window, {} series",
+        aggregate.name,
+        aggregate.follows.label(),
+        aggregate.window_labels().join(", "),
+        ahead.unwrap_or_default(),
+        text(&levels),
+        text(&dimensions),
+        text(&measures),
+        text(&ratios),
+        aggregate.bytes_per_row(),
+        if aggregate.follows_events() {
+            format!(" and window, and a pane of {} min", aggregate.pane())
+        } else {
+            String::new()
+        },
+        aggregate.combinations(),
+        series_of(aggregate),
+    )
 }
 
 fn is_secret(key: &str) -> bool {

@@ -131,7 +131,7 @@ fn replay(arguments: &Arguments, plan: &Arc<Plan>) -> anyhow::Result<()> {
     pipeline.advance(now);
     let progress = Progress::spinner("adding up");
     pipeline.finish_loading();
-    let (publication, counts) = write_aggregates(&mut pipeline, plan, output)?;
+    let (publication, counts) = write_aggregates(&mut pipeline, plan, now, output)?;
     letters.finish()?;
     let names = PrintedNames::of(&reference);
     for month in publication.months() {
@@ -281,6 +281,7 @@ impl Letters {
 fn write_aggregates(
     pipeline: &mut Pipeline,
     plan: &Plan,
+    now: Timestamp,
     output: &Path,
 ) -> anyhow::Result<(Publication, Counts)> {
     let aggregates = &plan.aggregates.aggregates;
@@ -314,7 +315,7 @@ fn write_aggregates(
         Change::Row(row) => write(&row),
         Change::Delta(delta) => rollup.apply(&delta),
     });
-    rollup.settle(&mut |row| write(&row));
+    rollup.settle(now, &mut |row| write(&row));
     if let Some(error) = failed {
         return Err(error.into());
     }

@@ -1,8 +1,13 @@
 //! The declaration language of aggregates: `[[aggregate]]` tables to a compiled plan.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use toml::{Table, Value};
 
-use crate::domain::aggregate::{Declaration, Dimension, Measure, Ratio, Window};
+use crate::domain::aggregate::{
+    Declaration, Dimension, Filter, Follows, Measure, Quantile, Rolling, Share, Window,
+};
 use crate::domain::place::Level;
 use crate::engine::plan::AggregatePlan;
 
@@ -29,24 +34,40 @@ pub fn plan(declared: Option<&(Value, Origin)>) -> Result<AggregatePlan, ConfigE
         default = Value::Table(file)["aggregate"].clone();
         (&default, &Origin::Default)
     };
-    let wrong = |key: &str, value: &Value, expected: &str| ConfigError::Value {
+    let none = BTreeMap::new();
+    let tables = tables.as_array().ok_or_else(|| ConfigError::Value {
         origin: origin.clone(),
-        key: key.to_owned(),
-        value: value.to_string(),
-        expected: expected.to_owned(),
-    };
-    let tables = tables
-        .as_array()
-        .ok_or_else(|| wrong("aggregate", tables, "tables that begin with [[aggregate]]"))?;
-    let declarations = tables
-        .iter()
-        .map(|table| {
-            let table = table
-                .as_table()
-                .ok_or_else(|| wrong("aggregate", table, "a table"))?;
-            declaration(table, origin)
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+        key: "aggregate".to_owned(),
+        value: tables.to_string(),
+        expected: "tables that begin with [[aggregate]]".to_owned(),
+    })?;
+    let mut declarations = Vec::with_capacity(tables.len());
+    for (at, table) in tables.iter().enumerate() {
+        let lines = match origin {
+            Origin::Tables(path, lines) => Some((path, lines.get(at).unwrap_or(&none))),
+            Origin::Default | Origin::File(_) | Origin::Line(..) | Origin::Variable(_) => None,
+        };
+        let place = Place {
+            origin,
+            lines,
+            name: "?",
+        };
+        let table = table
+            .as_table()
+            .ok_or_else(|| place.wrong("name", &table.to_string(), "a table".to_owned()))?;
+        let name = table.get("name").and_then(Value::as_str).unwrap_or("?");
+        let place = Place { name, ..place };
+        let declaration = declaration(table, &place)?;
+        // Alone, so that what does not hold together is told with its line.
+        AggregatePlan::compile(std::slice::from_ref(&declaration)).map_err(|error| {
+            place.wrong(
+                error.key(),
+                &error.to_string(),
+                "a declaration that holds together".to_owned(),
+            )
+        })?;
+        declarations.push(declaration);
+    }
     AggregatePlan::compile(&declarations).map_err(|error| ConfigError::Value {
         origin: origin.clone(),
         key: "aggregate".to_owned(),
@@ -55,90 +76,212 @@ pub fn plan(declared: Option<&(Value, Origin)>) -> Result<AggregatePlan, ConfigE
     })
 }
 
-fn declaration(table: &Table, origin: &Origin) -> Result<Declaration, ConfigError> {
-    const KEYS: [&str; 6] = [
-        "name",
-        "window",
-        "levels",
-        "dimensions",
-        "measures",
-        "ratios",
-    ];
-    let name = table
-        .get("name")
-        .and_then(Value::as_str)
-        .unwrap_or("?")
-        .to_owned();
-    let wrong = |key: &str, value: &str, expected: String| ConfigError::Value {
-        origin: origin.clone(),
-        key: format!("aggregate `{name}`: {key}"),
-        value: value.to_owned(),
-        expected,
-    };
+/// Where a declaration stands.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    origin: &'a Origin,
+    lines: Option<(&'a PathBuf, &'a BTreeMap<String, usize>)>,
+    name: &'a str,
+}
+
+impl Place<'_> {
+    /// The line of a key; of its declaration where it has none of its own.
+    fn of(&self, key: &str) -> Origin {
+        let line = self.lines.and_then(|(path, lines)| {
+            let line = lines.get(key).or_else(|| lines.values().min())?;
+            Some(Origin::Line(path.clone(), *line))
+        });
+        line.unwrap_or_else(|| self.origin.clone())
+    }
+
+    fn wrong(&self, key: &str, value: &str, expected: String) -> ConfigError {
+        ConfigError::Value {
+            origin: self.of(key),
+            key: format!("aggregate `{}`: {key}", self.name),
+            value: value.to_owned(),
+            expected,
+        }
+    }
+}
+
+const KEYS: [&str; 12] = [
+    "name",
+    "follows",
+    "window",
+    "rolling",
+    "ahead_days",
+    "keep_days",
+    "levels",
+    "dimensions",
+    "measures",
+    "ratios",
+    "quantiles",
+    "where",
+];
+
+fn declaration(table: &Table, place: &Place<'_>) -> Result<Declaration, ConfigError> {
     if let Some(unknown) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(ConfigError::Unknown {
-            origin: origin.clone(),
-            key: format!("aggregate `{name}`: {unknown}"),
+            origin: place.of(unknown),
+            key: format!("aggregate `{}`: {unknown}", place.name),
             hint: format!("; known are {}", KEYS.join(", ")),
         });
     }
-    let window = table.get("window").and_then(Value::as_str).unwrap_or("day");
+    let text = |key: &str, default: &'static str| match table.get(key) {
+        None => Ok(default.to_owned()),
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(other) => Err(place.wrong(key, &other.to_string(), "a text".to_owned())),
+    };
+    let days = |key: &str| match table.get(key) {
+        None => Ok(None),
+        Some(value) => match value.as_integer().and_then(|days| u16::try_from(days).ok()) {
+            Some(days @ 1..=400) => Ok(Some(days)),
+            _ => Err(place.wrong(key, &value.to_string(), "1 to 400".to_owned())),
+        },
+    };
+    let (window, follows) = (text("window", "day")?, text("follows", "appointment_date")?);
+    let rolling = "windows such as \"24 h\" or \"24 h every 1 h\": 1 min to 28 d, a multiple of a step that divides an hour or a day";
     Ok(Declaration {
-        window: Window::from_label(window)
-            .ok_or_else(|| wrong("window", window, one_of(Window::ALL.map(Window::label))))?,
+        window: Window::from_label(&window).ok_or_else(|| {
+            place.wrong("window", &window, one_of(Window::ALL.map(Window::label)))
+        })?,
+        follows: Follows::from_label(&follows).ok_or_else(|| {
+            place.wrong(
+                "follows",
+                &follows,
+                one_of(Follows::ALL.map(Follows::label)),
+            )
+        })?,
+        rolling: list(table, "rolling", place, Rolling::parse, rolling)?,
+        ahead_days: days("ahead_days")?,
+        kept_days: days("keep_days")?.unwrap_or(Declaration::KEPT_DAYS),
         levels: list(
             table,
             "levels",
-            &wrong,
+            place,
             Level::from_label,
-            &Level::ALL.map(Level::label),
+            &one_of(Level::ALL.map(Level::label)),
         )?,
         dimensions: list(
             table,
             "dimensions",
-            &wrong,
+            place,
             Dimension::from_label,
-            &Dimension::ALL.map(Dimension::label),
+            &one_of(Dimension::ALL.map(Dimension::label)),
         )?,
         measures: list(
             table,
             "measures",
-            &wrong,
+            place,
             Measure::from_label,
-            &Measure::ALL.map(Measure::label),
+            &one_of(Measure::ALL.map(Measure::label)),
         )?,
-        ratios: list(
+        shares: shares(table, place)?,
+        quantiles: list(
             table,
-            "ratios",
-            &wrong,
-            Ratio::from_label,
-            &Ratio::ALL.map(Ratio::label),
+            "quantiles",
+            place,
+            Quantile::from_label,
+            &one_of(Quantile::ALL.map(Quantile::label)),
         )?,
-        name,
+        filters: filters(table, place)?,
+        name: place.name.to_owned(),
     })
 }
 
 fn list<T>(
     table: &Table,
     key: &str,
-    wrong: &impl Fn(&str, &str, String) -> ConfigError,
+    place: &Place<'_>,
     parse: impl Fn(&str) -> Option<T>,
-    known: &[&str],
+    expected: &str,
 ) -> Result<Vec<T>, ConfigError> {
     let Some(value) = table.get(key) else {
         return Ok(Vec::new());
     };
-    let expected = || one_of(known.iter().copied());
     let values = value
         .as_array()
-        .ok_or_else(|| wrong(key, &value.to_string(), format!("a list of {}", expected())))?;
+        .ok_or_else(|| place.wrong(key, &value.to_string(), format!("a list of {expected}")))?;
     values
         .iter()
         .map(|value| {
             value
                 .as_str()
                 .and_then(&parse)
-                .ok_or_else(|| wrong(key, &value.to_string(), expected()))
+                .ok_or_else(|| place.wrong(key, &value.to_string(), expected.to_owned()))
+        })
+        .collect()
+}
+
+/// Shares by their known names, or as `{ name, of, over }`.
+fn shares(table: &Table, place: &Place<'_>) -> Result<Vec<Share>, ConfigError> {
+    let expected = || {
+        let known = one_of(Share::KNOWN.map(|(name, ..)| name));
+        format!(
+            "a list of {known}, or of {{ name = \"…\", of = \"a measure\", over = \"a measure\" }}"
+        )
+    };
+    let wrong = |value: &Value| place.wrong("ratios", &value.to_string(), expected());
+    let Some(value) = table.get("ratios") else {
+        return Ok(Vec::new());
+    };
+    let values = value.as_array().ok_or_else(|| wrong(value))?;
+    let share = |value: &Value| match value {
+        Value::String(label) => Share::known(label),
+        Value::Table(parts) => {
+            let text = |key| parts.get(key).and_then(Value::as_str);
+            let name = text("name").filter(|name| crate::engine::plan::is_name(name))?;
+            (parts.len() == 3).then_some(())?;
+            Some(Share {
+                name: name.into(),
+                of: Measure::from_label(text("of")?)?,
+                over: Measure::from_label(text("over")?)?,
+            })
+        }
+        Value::Integer(_)
+        | Value::Float(_)
+        | Value::Boolean(_)
+        | Value::Datetime(_)
+        | Value::Array(_) => None,
+    };
+    values
+        .iter()
+        .map(|value| share(value).ok_or_else(|| wrong(value)))
+        .collect()
+}
+
+/// `where = { mode = ["Telephone"] }`.
+fn filters(table: &Table, place: &Place<'_>) -> Result<Vec<Filter>, ConfigError> {
+    let Some(value) = table.get("where") else {
+        return Ok(Vec::new());
+    };
+    let dimensions = one_of(Dimension::ALL.map(Dimension::label));
+    let asked = value.as_table().ok_or_else(|| {
+        let expected = format!("{{ dimension = [values] }} of {dimensions}");
+        place.wrong("where", &value.to_string(), expected)
+    })?;
+    asked
+        .iter()
+        .map(|(name, values)| {
+            let dimension = Dimension::from_label(name)
+                .ok_or_else(|| place.wrong("where", name, dimensions.clone()))?;
+            let known = dimension.values();
+            let wrong = |value: &Value| {
+                let quoted: Vec<_> = known.iter().map(|value| format!("{value:?}")).collect();
+                let expected = format!("{name} = a list of {}", quoted.join(", "));
+                place.wrong("where", &value.to_string(), expected)
+            };
+            let listed = values.as_array().filter(|values| !values.is_empty());
+            let bits = listed.ok_or_else(|| wrong(values))?.iter().map(|value| {
+                let at = known
+                    .iter()
+                    .position(|known| Some(*known) == value.as_str());
+                at.map(|at| 1_u64 << at).ok_or_else(|| wrong(value))
+            });
+            let values = bits
+                .into_iter()
+                .try_fold(0, |all, bit| bit.map(|bit| all | bit))?;
+            Ok(Filter { dimension, values })
         })
         .collect()
 }
@@ -158,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_the_eight_of_the_design() {
+    fn the_defaults_are_the_ten_of_the_design() {
         let plan = plan(None).expect("the defaults compile");
         let names: Vec<_> = plan
             .aggregates
@@ -174,6 +317,8 @@ mod tests {
                 "duration",
                 "practice_crosstab",
                 "capacity",
+                "forward_look",
+                "pressure",
                 "two_week",
                 "quality"
             ]

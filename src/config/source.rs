@@ -18,6 +18,9 @@ const FILE: &str = "GPAD_CONFIG";
 pub enum Origin {
     Default,
     File(PathBuf),
+    /// Tables of a file, with the lines of their keys, 1 the first.
+    Tables(PathBuf, Vec<BTreeMap<String, usize>>),
+    Line(PathBuf, usize),
     Variable(String),
 }
 
@@ -25,7 +28,8 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::File(path) => write!(f, "{}", path.display()),
+            Self::File(path) | Self::Tables(path, _) => write!(f, "{}", path.display()),
+            Self::Line(path, line) => write!(f, "{}:{line}", path.display()),
             Self::Variable(name) => f.write_str(name),
         }
     }
@@ -67,6 +71,24 @@ pub struct Shown {
     pub origin: Origin,
 }
 
+/// Where the keys of each `[[aggregate]]` stand.
+fn lines_of_aggregates(text: &str) -> Vec<BTreeMap<String, usize>> {
+    #[derive(serde::Deserialize)]
+    struct File {
+        aggregate: Vec<BTreeMap<toml::Spanned<String>, toml::Spanned<Value>>>,
+    }
+    let file: Result<File, _> = toml::from_str(text);
+    let line = |at: usize| 1 + text[..at].matches('\n').count();
+    // What is no table at all is told without its line.
+    let tables = file.map_or_else(|_| Vec::new(), |file| file.aggregate);
+    let lines = tables.into_iter().map(|table| {
+        let keys = table.into_keys();
+        keys.map(|key| (key.get_ref().clone(), line(key.span().start)))
+            .collect()
+    });
+    lines.collect()
+}
+
 /// Values by dotted key, taken one by one; what is left over is unknown.
 #[derive(Debug, Default)]
 pub struct Source {
@@ -103,6 +125,9 @@ impl Source {
                 source: Box::new(error),
             })?;
             source.flatten("", table, &Origin::File(path.to_owned()));
+            if let Some((_, origin)) = source.values.get_mut("aggregate") {
+                *origin = Origin::Tables(path.to_owned(), lines_of_aggregates(&text));
+            }
         }
         Ok(source)
     }

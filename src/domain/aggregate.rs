@@ -4,60 +4,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::place::Level;
-use super::time::{Day, Month, Timestamp};
+use super::time::Timestamp;
 use super::topic::Supplier;
 use super::vocabulary::{
     ContextType, DurationBand, HcpType, Mode, NationalCategory, PublishedStatus, SdsRoleGroup,
     ServiceSetting, WaitingBand,
 };
-
-/// The span of appointment dates that one row covers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Window {
-    Day,
-    /// Monday to Sunday.
-    Week,
-    Month,
-}
-
-impl Window {
-    pub const ALL: [Self; 3] = [Self::Day, Self::Week, Self::Month];
-
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Day => "day",
-            Self::Week => "week",
-            Self::Month => "month",
-        }
-    }
-
-    #[must_use]
-    pub fn from_label(label: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|window| window.label() == label)
-    }
-
-    /// The first day of the window that holds `day`.
-    #[must_use]
-    pub fn start(self, day: Day) -> Day {
-        match self {
-            Self::Day => day,
-            // 1970-01-01 was a Thursday.
-            Self::Week => Day(day.0 - (day.0 + 3).rem_euclid(7)),
-            Self::Month => day.month().first_day(),
-        }
-    }
-
-    /// The day after the last of the window that starts on `start`.
-    #[must_use]
-    pub fn end(self, start: Day) -> Day {
-        match self {
-            Self::Day => Day(start.0 + 1),
-            Self::Week => Day(start.0 + 7),
-            Self::Month => Month(start.month().0 + 1).first_day(),
-        }
-    }
-}
+pub use super::window::{Follows, Rolling, Span, Window};
 
 /// A property that rows of one aggregate differ in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -147,6 +100,64 @@ pub enum Basis {
     Capacity,
     /// Consultations.
     Consultations,
+    /// What happened to bookings, at the time it happened.
+    Events,
+}
+
+/// Something that happens to a booking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Event {
+    Booked,
+    Cancelled,
+    Arrived,
+    Attended,
+    Dna,
+}
+
+impl Event {
+    pub const ALL: [Self; 5] = [
+        Self::Booked,
+        Self::Cancelled,
+        Self::Arrived,
+        Self::Attended,
+        Self::Dna,
+    ];
+}
+
+/// A figure that is read off a histogram of waits, which rows add up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Quantile {
+    /// Days from booking to appointment: half of the bookings waited no longer.
+    WaitMedian,
+    /// Nine of ten waited no longer.
+    Wait90th,
+}
+
+impl Quantile {
+    pub const ALL: [Self; 2] = [Self::WaitMedian, Self::Wait90th];
+
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::WaitMedian => "wait_median",
+            Self::Wait90th => "wait_90th",
+        }
+    }
+
+    #[must_use]
+    pub fn from_label(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|found| found.label() == label)
+    }
+
+    /// In tenths.
+    #[must_use]
+    pub const fn tenths(self) -> i64 {
+        match self {
+            Self::WaitMedian => 5,
+            Self::Wait90th => 9,
+        }
+    }
 }
 
 /// A figure that rows add up.
@@ -182,10 +193,18 @@ pub enum Measure {
     /// Consultations linked to an appointment that is DNA or cancelled.
     Contradictions,
     UnbookedConsultations,
+    /// Bookings made.
+    Bookings,
+    /// Bookings made for the day they were made on.
+    BookingsSameDay,
+    Cancellations,
+    Arrivals,
+    Attended,
+    Dna,
 }
 
 impl Measure {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 31] = [
         Self::Appointments,
         Self::Minutes,
         Self::SlotsOffered,
@@ -211,6 +230,12 @@ impl Measure {
         Self::TimesReversed,
         Self::Contradictions,
         Self::UnbookedConsultations,
+        Self::Bookings,
+        Self::BookingsSameDay,
+        Self::Cancellations,
+        Self::Arrivals,
+        Self::Attended,
+        Self::Dna,
     ];
 
     #[must_use]
@@ -241,6 +266,12 @@ impl Measure {
             Self::TimesReversed => "times_reversed",
             Self::Contradictions => "contradictions",
             Self::UnbookedConsultations => "unbooked_consultations",
+            Self::Bookings => "bookings",
+            Self::BookingsSameDay => "bookings_same_day",
+            Self::Cancellations => "cancellations",
+            Self::Arrivals => "arrivals",
+            Self::Attended => "attended",
+            Self::Dna => "dna",
         }
     }
 
@@ -263,6 +294,12 @@ impl Measure {
             | Self::MinutesDna
             | Self::MinutesUnused => Basis::Capacity,
             Self::Contradictions | Self::UnbookedConsultations => Basis::Consultations,
+            Self::Bookings
+            | Self::BookingsSameDay
+            | Self::Cancellations
+            | Self::Arrivals
+            | Self::Attended
+            | Self::Dna => Basis::Events,
             Self::Appointments
             | Self::Minutes
             | Self::TwoWeekNumerator
@@ -281,42 +318,57 @@ impl Measure {
 }
 
 /// A figure derived from two measures of the same row when it is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Ratio {
-    /// Booked ÷ offered minutes (feeds.md, rule 7).
-    Utilisation,
-    /// Booked ÷ offered slots.
-    SlotUtilisation,
-    /// ACC-08 (domain.md §2).
-    TwoWeekShare,
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Share {
+    /// Lower-case letters, digits and `_`.
+    pub name: Arc<str>,
+    pub of: Measure,
+    pub over: Measure,
 }
 
-impl Ratio {
-    pub const ALL: [Self; 3] = [Self::Utilisation, Self::SlotUtilisation, Self::TwoWeekShare];
+impl Share {
+    /// Shares that have a name of their own: utilisation (feeds.md, rule 7), ACC-08 (domain.md §2), and the share of
+    /// bookings for the day they were made on.
+    pub const KNOWN: [(&'static str, Measure, Measure); 4] = [
+        (
+            "utilisation",
+            Measure::MinutesBooked,
+            Measure::MinutesOffered,
+        ),
+        (
+            "slot_utilisation",
+            Measure::SlotsBooked,
+            Measure::SlotsOffered,
+        ),
+        (
+            "two_week_share",
+            Measure::TwoWeekNumerator,
+            Measure::TwoWeekDenominator,
+        ),
+        (
+            "same_day_share",
+            Measure::BookingsSameDay,
+            Measure::Bookings,
+        ),
+    ];
 
     #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Utilisation => "utilisation",
-            Self::SlotUtilisation => "slot_utilisation",
-            Self::TwoWeekShare => "two_week_share",
-        }
+    pub fn known(label: &str) -> Option<Self> {
+        let (name, of, over) = (Self::KNOWN.into_iter()).find(|(name, ..)| *name == label)?;
+        Some(Self {
+            name: name.into(),
+            of,
+            over,
+        })
     }
+}
 
-    #[must_use]
-    pub fn from_label(label: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|found| found.label() == label)
-    }
-
-    /// Numerator and denominator.
-    #[must_use]
-    pub const fn parts(self) -> (Measure, Measure) {
-        match self {
-            Self::Utilisation => (Measure::MinutesBooked, Measure::MinutesOffered),
-            Self::SlotUtilisation => (Measure::SlotsBooked, Measure::SlotsOffered),
-            Self::TwoWeekShare => (Measure::TwoWeekNumerator, Measure::TwoWeekDenominator),
-        }
-    }
+/// Rows count only what has one of these values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    pub dimension: Dimension,
+    /// Bit n: the dimension's n-th value.
+    pub values: u64,
 }
 
 /// An aggregate as declared: checked when the plan is compiled.
@@ -324,11 +376,46 @@ impl Ratio {
 pub struct Declaration {
     /// Lower-case letters, digits and `_`; its topic is `gpad.aggregates.<name>`.
     pub name: String,
+    pub follows: Follows,
+    /// Of appointment dates; of no meaning where event time is followed.
     pub window: Window,
+    /// Of event time.
+    pub rolling: Vec<Rolling>,
+    /// Rows are kept for so many days from today on, and for no other day.
+    pub ahead_days: Option<u16>,
+    /// Windows of event time that ended so many days ago and before are not kept.
+    pub kept_days: u16,
     pub levels: Vec<Level>,
     pub dimensions: Vec<Dimension>,
     pub measures: Vec<Measure>,
-    pub ratios: Vec<Ratio>,
+    pub shares: Vec<Share>,
+    pub quantiles: Vec<Quantile>,
+    /// All must hold.
+    pub filters: Vec<Filter>,
+}
+
+impl Declaration {
+    /// Days for which windows of event time are kept where nothing is said.
+    pub const KEPT_DAYS: u16 = 35;
+
+    /// Days of appointments at some levels, and nothing else yet.
+    #[must_use]
+    pub fn of_days(name: &str, window: Window, levels: &[Level], measures: &[Measure]) -> Self {
+        Self {
+            name: name.to_owned(),
+            follows: Follows::AppointmentDate,
+            window,
+            rolling: Vec::new(),
+            ahead_days: None,
+            kept_days: Self::KEPT_DAYS,
+            levels: levels.to_vec(),
+            dimensions: Vec::new(),
+            measures: measures.to_vec(),
+            shares: Vec::new(),
+            quantiles: Vec::new(),
+            filters: Vec::new(),
+        }
+    }
 }
 
 /// How sure a row is (design.md).
@@ -349,6 +436,8 @@ pub struct Published {
     /// 1 when the row first appears.
     pub revision: u32,
     pub finality: Finality,
+    /// Whether it was closed because nothing came any more, not by what came.
+    pub by_idleness: bool,
 }
 
 /// One row: the figures under a key, or their end.
@@ -357,8 +446,7 @@ pub struct Row {
     pub aggregate: Arc<str>,
     pub level: Level,
     pub code: String,
-    /// `[start, end)` in days of the appointment.
-    pub window: (Day, Day),
+    pub window: Span,
     /// Name and value, in declared order, the printed codes of the level first.
     pub dimensions: Vec<(&'static str, Cow<'static, str>)>,
     /// `None`: the row has returned to nothing.
@@ -372,31 +460,6 @@ pub struct Row {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Figures {
     pub counts: Vec<(&'static str, i64)>,
-    pub ratios: Vec<(&'static str, f64)>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn windows_are_half_open_and_hold_their_day() {
-        for day in 18_000..19_000 {
-            for window in Window::ALL {
-                let start = window.start(Day(day));
-                let end = window.end(start);
-                assert!(start.0 <= day && day < end.0, "{window:?} {day}");
-                assert_eq!(window.start(Day(end.0 - 1)), start, "{window:?} {day}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_week_starts_on_monday() {
-        let wednesday = Day::from_ymd(2022, 2, 2).expect("a day");
-        assert_eq!(
-            Some(Window::Week.start(wednesday)),
-            Day::from_ymd(2022, 1, 31)
-        );
-    }
+    /// Shares and quantiles.
+    pub ratios: Vec<(Arc<str>, f64)>,
 }

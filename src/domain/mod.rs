@@ -12,3 +12,4 @@ pub mod roles;
 pub mod time;
 pub mod topic;
 pub mod vocabulary;
+pub mod window;

@@ -31,6 +31,15 @@ impl Changes {
     /// Hands over what is not zero, places by their rank, then by window and dimensions, and starts
     /// anew. Indexes of places follow the order of arrival; their ranks do not.
     pub fn drain(&mut self, ranks: &Ranks, mut see: impl FnMut(Key, &[i64])) {
+        self.drain_all(ranks, |key, sums| {
+            if sums.iter().any(|sum| *sum != 0) {
+                see(key, sums);
+            }
+        });
+    }
+
+    /// As [`Self::drain`], zeros too.
+    pub fn drain_all(&mut self, ranks: &Ranks, mut see: impl FnMut(Key, &[i64])) {
         let mut order: Vec<_> = (0_u32..)
             .take(self.sums.len())
             .map(|number| {
@@ -41,9 +50,7 @@ impl Changes {
         order.sort_unstable();
         for (.., number) in order {
             let (key, sums) = self.sums.entry(number);
-            if sums.iter().any(|sum| *sum != 0) {
-                see(key, sums);
-            }
+            see(key, sums);
         }
         self.clear();
     }

@@ -1,6 +1,6 @@
 //! What one slot or consultation adds to the aggregates.
 
-use crate::domain::aggregate::{Dimension, Measure};
+use crate::domain::aggregate::{Dimension, Event, Follows, Measure};
 use crate::domain::category::Category;
 use crate::domain::reference::PlaceIndex;
 use crate::domain::time::Day;
@@ -16,6 +16,8 @@ pub struct Publication {
     pub role: SdsRoleGroup,
     pub mode: Mode,
     pub wait: WaitingBand,
+    /// Days from booking to appointment.
+    pub wait_days: Option<i16>,
     pub category: Category,
     /// Whole minutes, any.
     pub actual_minutes: Option<u16>,
@@ -61,6 +63,37 @@ pub struct Capacity {
     pub slot_use: SlotUse,
 }
 
+/// A minute of event time, counted from 1970 in UTC.
+pub type Minute = i32;
+
+/// What has happened to a slot's bookings, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Events {
+    /// By [`Event`]; `None`: it has not.
+    pub at: [Option<Minute>; Event::ALL.len()],
+    /// EMIS: bookings that another or none has taken the place of; made and cancelled at `replaced_at`.
+    pub replaced: u16,
+    pub replaced_at: Minute,
+    /// The booking, as it would be published.
+    pub described: Publication,
+}
+
+impl Events {
+    /// Whether an event is counted by a measure.
+    pub(super) fn counts_as(&self, event: Event, measure: Measure) -> bool {
+        match event {
+            Event::Booked if measure == Measure::BookingsSameDay => {
+                self.described.wait == WaitingBand::SameDay
+            }
+            Event::Booked => measure == Measure::Bookings,
+            Event::Cancelled => measure == Measure::Cancellations,
+            Event::Arrived => measure == Measure::Arrivals,
+            Event::Attended => measure == Measure::Attended,
+            Event::Dna => measure == Measure::Dna,
+        }
+    }
+}
+
 /// All that one slot or consultation adds; a function of the newest versions, the reference data and
 /// whether its start is past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,14 +105,20 @@ pub struct Fact {
     pub capacity: Option<Capacity>,
     pub contradictions: u16,
     pub unbooked_consultations: u16,
+    pub events: Option<Events>,
 }
 
 /// In which parts two facts differ.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent parts of a fact, not states of a machine"
+)]
 #[derive(Debug, Clone, Copy)]
 pub struct Differs {
     pub publication: bool,
     pub capacity: bool,
     pub consultations: bool,
+    pub events: bool,
 }
 
 impl Differs {
@@ -94,6 +133,7 @@ impl Differs {
                 publication: true,
                 capacity: true,
                 consultations: true,
+                events: true,
             };
         };
         Self {
@@ -101,6 +141,7 @@ impl Differs {
             capacity: one.capacity != other.capacity,
             consultations: one.contradictions != other.contradictions
                 || one.unbooked_consultations != other.unbooked_consultations,
+            events: one.events != other.events,
         }
     }
 }
@@ -159,13 +200,24 @@ impl Fact {
             Measure::TimesReversed => published(|it| it.times_reversed),
             Measure::Contradictions => i64::from(self.contradictions),
             Measure::UnbookedConsultations => i64::from(self.unbooked_consultations),
+            // These follow event time: see `Events::counts_as`.
+            Measure::Bookings
+            | Measure::BookingsSameDay
+            | Measure::Cancellations
+            | Measure::Arrivals
+            | Measure::Attended
+            | Measure::Dna => 0,
         }
     }
 
-    /// The packed value of a dimension; 0 where the fact has no publication to take it from.
+    /// The packed value of a dimension; 0 where the fact has nothing to take it from.
     #[must_use]
-    pub fn dimension(&self, dimension: Dimension) -> u64 {
-        let value = match (dimension, &self.publication) {
+    pub fn dimension(&self, dimension: Dimension, follows: Follows) -> u64 {
+        let described = match follows {
+            Follows::AppointmentDate => self.publication.as_ref(),
+            Follows::EventTime => self.events.as_ref().map(|events| &events.described),
+        };
+        let value = match (dimension, described) {
             (Dimension::Supplier, _) => self.supplier as usize,
             (_, Some(publication)) => publication.dimension(dimension),
             (_, None) => 0,

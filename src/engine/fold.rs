@@ -3,18 +3,20 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::domain::aggregate::{Figures, Published, Row};
+use crate::domain::aggregate::{Event, Figures, Published, Row, Span};
 use crate::domain::place::{Level, Place};
 use crate::domain::reference::{PlaceIndex, Reference};
 use crate::domain::time::{Day, Local, Timestamp};
 use crate::domain::topic::Supplier;
 
+use super::ahead::Ahead;
 use super::changes::Changes;
 use super::fact::{Differs, Fact};
 use super::places::{Places, Ranks};
 use super::plan::{Aggregate, AggregatePlan};
-use super::rows::Rows;
-use super::table::Key;
+use super::rolling::{Rolled, Windows};
+use super::rows::{Rows, publish};
+use super::table::{Key, Table};
 use super::watermark::Watermarks;
 
 /// What a delta adds up by.
@@ -32,8 +34,8 @@ pub struct Delta {
     pub base: Base,
     /// Without its practice; empty for a supplier.
     pub place: Arc<Place>,
-    /// First day of the window.
-    pub window: Day,
+    /// First day of the window, as a day's number; of event time the pane's.
+    pub window: i32,
     /// Packed by the plan.
     pub dimensions: u64,
     pub sums: Vec<i64>,
@@ -52,8 +54,28 @@ pub enum Change {
 #[derive(Debug)]
 struct Folder {
     practice: Option<(Changes, Rows)>,
+    /// Practices' windows of event time.
+    windows: Option<(Changes, Windows)>,
+    ahead: Option<Look>,
     geography: Option<Changes>,
     supplier: Option<Changes>,
+}
+
+/// Days to come, at practice level and by the places that deltas are of: both move on at the same midnight.
+#[derive(Debug)]
+struct Look {
+    practice: Option<Ahead>,
+    above: Option<Ahead>,
+}
+
+impl Look {
+    fn all(&self) -> impl Iterator<Item = &Ahead> {
+        self.practice.iter().chain(&self.above)
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Ahead> {
+        self.practice.iter_mut().chain(&mut self.above)
+    }
 }
 
 /// Where a fact counts in one aggregate.
@@ -93,20 +115,70 @@ impl Folder {
             groups,
             supplier,
         } = at;
+        let place = if aggregate.has_pcn() {
+            groups.with_pcn
+        } else {
+            groups.without_pcn
+        };
+        let above = Key { place, ..key };
+        if let Some(ahead) = &mut self.ahead {
+            if let Some(practice) = &mut ahead.practice {
+                practice.add(key, sums, sign);
+            }
+            if let Some(geography) = &mut ahead.above {
+                geography.add(above, sums, sign);
+            }
+            return;
+        }
+        if let Some((changes, _)) = &mut self.windows {
+            changes.add(key, sums, sign);
+        }
         if let Some((changes, _)) = &mut self.practice {
             changes.add(key, sums, sign);
         }
         if let Some(changes) = &mut self.geography {
-            let place = if aggregate.has_pcn() {
-                groups.with_pcn
-            } else {
-                groups.without_pcn
-            };
-            changes.add(Key { place, ..key }, sums, sign);
+            changes.add(above, sums, sign);
         }
         if let Some(changes) = &mut self.supplier {
             let place = supplier as u32;
             changes.add(Key { place, ..key }, sums, sign);
+        }
+    }
+}
+
+impl Folder {
+    /// Each event of a fact, in the pane of its time.
+    fn add_events(
+        &mut self,
+        aggregate: &Aggregate,
+        fact: Option<(&Fact, Groups)>,
+        sums: &mut [i64],
+        sign: i64,
+    ) {
+        let Some((fact, groups)) = fact.filter(|(fact, _)| aggregate.concerns(fact)) else {
+            return;
+        };
+        let Some(events) = &fact.events else { return };
+        let dimensions = aggregate.pack(fact);
+        let happened = Event::ALL.into_iter().zip(events.at);
+        let happened = happened.filter_map(|(event, at)| Some((event, 1, at?)));
+        let replaced = [Event::Booked, Event::Cancelled]
+            .map(|event| (event, i64::from(events.replaced), events.replaced_at));
+        for (event, count, minute) in happened.chain(replaced) {
+            if count == 0 || !aggregate.measure_event(event, count, events, sums) {
+                continue;
+            }
+            let key = Key {
+                place: groups.practice,
+                window: minute.div_euclid(aggregate.pane()),
+                dimensions,
+            };
+            let at = Contribution {
+                key,
+                groups,
+                supplier: fact.supplier,
+            };
+            self.add(aggregate, at, sums, sign);
         }
     }
 }
@@ -165,13 +237,21 @@ impl Fold {
             .aggregates
             .iter()
             .map(|aggregate| {
-                let stride = aggregate.measures.len();
+                let stride = aggregate.columns();
+                let (is_ahead, is_rolling) =
+                    (aggregate.ahead_days.is_some(), aggregate.follows_events());
+                let has_practice = aggregate.has_practice();
+                let has_above = !aggregate.above_practice().is_empty();
                 Folder {
-                    practice: aggregate
-                        .has_practice()
+                    practice: (has_practice && !is_ahead && !is_rolling)
                         .then(|| (Changes::new(stride), Rows::new(stride))),
-                    geography: (!aggregate.above_practice().is_empty())
-                        .then(|| Changes::new(stride)),
+                    windows: (has_practice && is_rolling)
+                        .then(|| (Changes::new(stride), Windows::new(aggregate))),
+                    ahead: aggregate.ahead_days.map(|days| Look {
+                        practice: has_practice.then(|| Ahead::new(days, stride)),
+                        above: has_above.then(|| Ahead::new(days, stride)),
+                    }),
+                    geography: (has_above && !is_ahead).then(|| Changes::new(stride)),
                     supplier: aggregate.has_supplier().then(|| Changes::new(stride)),
                 }
             })
@@ -179,7 +259,7 @@ impl Fold {
         let widest = plan
             .aggregates
             .iter()
-            .map(|aggregate| aggregate.measures.len())
+            .map(Aggregate::columns)
             .max()
             .unwrap_or(0);
         Self {
@@ -202,8 +282,14 @@ impl Fold {
             if !aggregate.reads_any(differs) {
                 continue;
             }
-            let measures = aggregate.measures.len();
+            let measures = aggregate.columns();
             let (old_sums, new_sums) = self.sums.split_at_mut(self.widest);
+            if aggregate.follows_events() {
+                let sums = &mut old_sums[..measures];
+                folder.add_events(aggregate, stood.zip(old_groups), sums, -1);
+                folder.add_events(aggregate, stands.zip(new_groups), sums, 1);
+                continue;
+            }
             let old = contribution(aggregate, stood.zip(old_groups), &mut old_sums[..measures]);
             let new = contribution(aggregate, stands.zip(new_groups), &mut new_sums[..measures]);
             if old == new && old_sums[..measures] == new_sums[..measures] {
@@ -231,29 +317,79 @@ impl Fold {
         &mut self.grouped.places
     }
 
-    /// The rows at practice level, aggregate by aggregate.
-    pub(super) fn practice_rows(&self) -> impl Iterator<Item = &Rows> {
-        let folders = self.folders.iter();
-        folders.filter_map(|folder| folder.practice.as_ref().map(|(_, rows)| rows))
+    /// What is kept of rows at practice level, table by table, aggregate by aggregate.
+    pub(super) fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.folders.iter().flat_map(|folder| {
+            let rows = folder.practice.as_ref().map(|(_, rows)| rows);
+            let ahead = folder.ahead.iter().flat_map(Look::all).map(Ahead::rows);
+            let windows = folder.windows.as_ref().map(|(_, windows)| windows);
+            let rows = rows.into_iter().chain(ahead).map(Rows::kept);
+            rows.chain(windows.into_iter().flat_map(Windows::tables))
+        })
     }
 
-    pub(super) fn practice_rows_mut(&mut self) -> impl Iterator<Item = &mut Rows> {
-        let folders = self.folders.iter_mut();
-        folders.filter_map(|folder| folder.practice.as_mut().map(|(_, rows)| rows))
+    /// As [`Self::tables`].
+    pub(super) fn tables_mut(&mut self) -> impl Iterator<Item = &mut Table> {
+        self.folders.iter_mut().flat_map(|folder| {
+            let rows = folder.practice.as_mut().map(|(_, rows)| rows);
+            let ahead = folder.ahead.iter_mut().flat_map(Look::all_mut);
+            let windows = folder.windows.as_mut().map(|(_, windows)| windows);
+            let rows = rows.into_iter().chain(ahead.map(Ahead::rows_mut));
+            let rows = rows.map(Rows::kept_mut);
+            rows.chain(windows.into_iter().flat_map(Windows::tables_mut))
+        })
+    }
+
+    /// The numbers of entries that have changed since this was last asked, table by table.
+    pub(super) fn take_changed(&mut self) -> Vec<Vec<u32>> {
+        let mut all = Vec::new();
+        for folder in &mut self.folders {
+            if let Some((_, rows)) = &mut folder.practice {
+                all.push(rows.take_changed());
+            }
+            for ahead in folder.ahead.iter_mut().flat_map(Look::all_mut) {
+                all.push(ahead.rows_mut().take_changed());
+            }
+            if let Some((_, windows)) = &mut folder.windows {
+                all.extend(windows.take_changed());
+            }
+        }
+        all
+    }
+
+    /// Makes what was read back ready to go on from the time of its settlement.
+    pub(super) fn restored(&mut self, now: Timestamp) {
+        self.grouped.places.restored();
+        for folder in &mut self.folders {
+            if let Some((_, rows)) = &mut folder.practice {
+                rows.kept_mut().restored();
+            }
+            for ahead in folder.ahead.iter_mut().flat_map(Look::all_mut) {
+                ahead.restored(now);
+            }
+            if let Some((_, windows)) = &mut folder.windows {
+                windows.restored(now);
+            }
+        }
     }
 
     /// Rows that stand at practice level.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.folders
-            .iter()
-            .filter_map(|folder| folder.practice.as_ref())
-            .map(|(_, rows)| rows.len())
-            .sum()
+        self.tables().map(Table::len).sum()
     }
 
-    /// Hands over what has changed, in an order that depends on the figures alone.
-    pub fn settle(&mut self, watermarks: &Watermarks, out: &mut dyn FnMut(Change)) {
+    /// Events that came too late for any window that is kept, since this was last asked.
+    pub fn take_too_old(&mut self) -> u64 {
+        let windows = self
+            .folders
+            .iter_mut()
+            .filter_map(|folder| folder.windows.as_mut());
+        windows.map(|(_, windows)| windows.take_too_old()).sum()
+    }
+
+    /// Hands over what has changed as of `now`, in an order that depends on the figures alone.
+    pub fn settle(&mut self, watermarks: &Watermarks, now: Timestamp, out: &mut dyn FnMut(Change)) {
         let as_of = watermarks.as_of();
         let places = &mut self.grouped.places;
         places.rank();
@@ -273,15 +409,48 @@ impl Fold {
                         as_of,
                         revision: changed.revision,
                         finality: changed.finality,
+                        by_idleness: false,
                     };
                     let at = (Level::Practice, &**places.get(key.place));
+                    let span = aggregate.span(0, key.window);
                     out(Change::Row(row(
                         aggregate,
                         at,
-                        key,
+                        (span, key.dimensions),
                         (changed.figures, sums),
                         published,
                     )));
+                });
+            }
+            if let Some((changes, windows)) = &mut folder.windows {
+                windows.settle(changes, now, ranks, |mut rolled| {
+                    let at = (Level::Practice, &**places.get(rolled.key.place));
+                    out(Change::Row(rolled_row(
+                        aggregate,
+                        at,
+                        &mut rolled,
+                        (as_of, watermarks.all()),
+                    )));
+                });
+            }
+            if let Some(ahead) = folder
+                .ahead
+                .as_mut()
+                .and_then(|ahead| ahead.practice.as_mut())
+            {
+                ahead.settle(now, ranks, |key, standing, (figures, change)| {
+                    // What is to come is never final.
+                    let (revision, finality) = publish(standing, false);
+                    let published = Published {
+                        as_of,
+                        revision,
+                        finality,
+                        by_idleness: false,
+                    };
+                    let at = (Level::Practice, &**places.get(key.place));
+                    let span = (aggregate.span(0, key.window), key.dimensions);
+                    let sums = (figures, change);
+                    out(Change::Row(row(aggregate, at, span, sums, published)));
                 });
             }
             let mut delta = |base, place, key: Key, sums: &[i64]| {
@@ -289,12 +458,17 @@ impl Fold {
                     aggregate: at,
                     base,
                     place,
-                    window: Day(key.window),
+                    window: key.window,
                     dimensions: key.dimensions,
                     sums: sums.to_vec(),
                     as_of,
                 }));
             };
+            if let Some(ahead) = folder.ahead.as_mut().and_then(|ahead| ahead.above.as_mut()) {
+                ahead.settle(now, ranks, |key, _, (_, change)| {
+                    delta(Base::Geography, places.get(key.place).clone(), key, change);
+                });
+            }
             if let Some(changes) = &mut folder.geography {
                 changes.drain(ranks, |key, sums| {
                     delta(Base::Geography, places.get(key.place).clone(), key, sums);
@@ -316,21 +490,47 @@ pub(super) fn is_closed(aggregate: &Aggregate, key: Key, watermark: Option<Times
     watermark.is_some_and(|watermark| Local::new(end, 0).to_utc() <= watermark)
 }
 
+/// A row of a window of event time, as it is published: closed where the watermark has passed its end.
+pub(super) fn rolled_row(
+    aggregate: &Aggregate,
+    at: (Level, &Place),
+    rolled: &mut Rolled<'_>,
+    (as_of, watermark): (Timestamp, Option<Timestamp>),
+) -> Row {
+    let end = Timestamp(i64::from(rolled.key.window) * 60_000);
+    let is_closed = watermark.is_some_and(|watermark| end <= watermark);
+    let (revision, finality) = publish(rolled.standing, is_closed);
+    let published = Published {
+        as_of,
+        revision,
+        finality,
+        by_idleness: false,
+    };
+    let span = aggregate.span(rolled.at, rolled.key.window);
+    let sums = (rolled.figures, rolled.change);
+    row(
+        aggregate,
+        at,
+        (span, rolled.key.dimensions),
+        sums,
+        published,
+    )
+}
+
 /// A row as it is published: its sums, and by how much they have changed.
 pub(super) fn row(
     aggregate: &Aggregate,
     (level, place): (Level, &Place),
-    key: Key,
+    (window, dimensions): (Span, u64),
     (sums, change): (&[i64], &[i64]),
     published: Published,
 ) -> Row {
-    let window = Day(key.window);
     let printed = place
         .printed_codes(level)
         .into_iter()
         .map(|(name, code)| (name, Cow::Owned(code.to_owned())));
     let labels = aggregate
-        .labels(key.dimensions)
+        .labels(dimensions)
         .into_iter()
         .map(|(name, value)| (name, Cow::Borrowed(value)));
     let stood: Vec<i64> = sums
@@ -342,7 +542,7 @@ pub(super) fn row(
         aggregate: aggregate.name.clone(),
         level,
         code: place.code(level).to_owned(),
-        window: (window, aggregate.window.end(window)),
+        window,
         dimensions: printed.chain(labels).collect(),
         figures: figures(aggregate, sums),
         stood: figures(aggregate, &stood),

@@ -151,14 +151,8 @@ mod tests {
     }
 
     fn task() -> Task {
-        let declaration = Declaration {
-            name: "seen".to_owned(),
-            window: Window::Day,
-            levels: vec![Level::Practice],
-            dimensions: Vec::new(),
-            measures: vec![Measure::Appointments],
-            ratios: Vec::new(),
-        };
+        let (levels, measures) = ([Level::Practice], [Measure::Appointments]);
+        let declaration = Declaration::of_days("seen", Window::Day, &levels, &measures);
         let plan = AggregatePlan::compile(&[declaration]).expect("it holds together");
         Task::new(Arc::new(plan), Arc::new(reference()))
     }
@@ -210,7 +204,8 @@ mod tests {
         task.settle(&mut |change| {
             if let Change::Row(row) = change {
                 let figures = row.figures.map_or(0, |figures| figures.counts[0].1);
-                rows.push((row.window.0.0, figures));
+                let (day, _) = row.window.days().expect("it counts days");
+                rows.push((day.0, figures));
             }
         });
         rows

@@ -1,7 +1,7 @@
 //! What of a task and of the second stage is written down, and how it comes back.
 //
-//   table   0 as-of times   1 the caller's   2 practices   3 slot types   4 long ids   5 slots   6 consultations
-//           7 places   8… rows, aggregate by aggregate (second stage: and level by level)
+//   table   0 times   1 the caller's   2 practices   3 slot types   4 long ids   5 slots with their moments   6 consultations
+//           7 places   8… rows, aggregate by aggregate (second stage: and level by level); of rolling windows panes, then rows
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use crate::domain::topic::{Supplier, SupplierTopic};
 use super::ledger::Counts;
 use super::plan::AggregatePlan;
 use super::rollup::Rollup;
-use super::rows::Rows;
 use super::state::block::{self, Blocks, Cursor, Damage, Fields, Kept};
 use super::state::slots::Mark;
+use super::table::Table;
 use super::task::{Task, consultations_of};
 
 const TIMES: u8 = 0;
@@ -44,7 +44,7 @@ impl AggregatePlan {
     pub fn fingerprint(&self) -> u64 {
         let lines = self.aggregates.iter().map(|aggregate| {
             let dimensions: Vec<_> = aggregate.dimensions().collect();
-            format!(
+            let days = format!(
                 "{} {:?} {:?} {dimensions:?} {} {:?} {}",
                 aggregate.name,
                 aggregate.window,
@@ -52,7 +52,14 @@ impl AggregatePlan {
                 aggregate.has_practice(),
                 aggregate.above_practice(),
                 aggregate.has_supplier(),
-            )
+            );
+            // As it was before there was anything else, for those that have nothing else.
+            let others = aggregate.others();
+            if others.is_empty() {
+                days
+            } else {
+                format!("{days} {others}")
+            }
         });
         let text = lines.collect::<Vec<_>>().join("\n");
         xxhash_rust::xxh3::xxh3_64(text.as_bytes())
@@ -66,21 +73,25 @@ fn put_new(table: u8, kept: &dyn Kept, written: &mut u32, block: &mut Blocks) {
     }
 }
 
-fn put_rows<'a>(rows: impl Iterator<Item = &'a mut Rows>, block: &mut Blocks) {
-    for (table, rows) in (ROWS..).zip(rows) {
-        for number in rows.take_changed() {
-            block.put(table, number, |into| rows.kept().write(number, into));
+fn put_rows<'a>(
+    tables: impl Iterator<Item = &'a Table>,
+    changed: Vec<Vec<u32>>,
+    block: &mut Blocks,
+) {
+    for ((at, rows), changed) in (ROWS..).zip(tables).zip(changed) {
+        for number in changed {
+            block.put(at, number, |into| rows.write(number, into));
         }
     }
 }
 
-fn rows_at<'a>(table: u8, mut rows: impl Iterator<Item = &'a Rows>) -> Option<&'a dyn Kept> {
+fn rows_at<'a>(table: u8, mut rows: impl Iterator<Item = &'a Table>) -> Option<&'a dyn Kept> {
     let rows = rows.nth(usize::from(table.checked_sub(ROWS)?))?;
-    Some(rows.kept())
+    Some(rows)
 }
 
 fn read_row<'a>(
-    mut rows: impl Iterator<Item = &'a mut Rows>,
+    mut rows: impl Iterator<Item = &'a mut Table>,
     (table, number): (u8, u32),
     bytes: &[u8],
 ) -> Result<(), Damage> {
@@ -88,7 +99,6 @@ fn read_row<'a>(
         .checked_sub(ROWS)
         .and_then(|at| rows.nth(usize::from(at)))
         .ok_or(Damage::Table(table))?
-        .kept_mut()
         .read(number, bytes)
         .ok_or(Damage::Entry(table))
 }
@@ -123,7 +133,8 @@ impl Task {
                 self.consultations.write(number, into);
             });
         }
-        put_rows(self.fold.practice_rows_mut(), block);
+        let changed = self.fold.take_changed();
+        put_rows(self.fold.tables(), changed, block);
     }
 
     /// Appends a part of the whole; `true` when all parts were written.
@@ -148,7 +159,7 @@ impl Task {
             SLOTS => &self.slots,
             CONSULTATIONS => &self.consultations,
             PLACES => self.fold.places(),
-            table => return rows_at(table, self.fold.practice_rows()),
+            table => return rows_at(table, self.fold.tables()),
         })
     }
 
@@ -173,7 +184,7 @@ impl Task {
                 CONSULTATIONS => &mut self.consultations,
                 PLACES => self.fold.places_mut(),
                 table => {
-                    return read_row(self.fold.practice_rows_mut(), (table, number), entry);
+                    return read_row(self.fold.tables_mut(), (table, number), entry);
                 }
             };
             kept.read(number, entry).ok_or(Damage::Entry(table))
@@ -195,10 +206,7 @@ impl Task {
         self.slots.restored();
         let practices = &self.practices;
         self.consultations.restored(|number| practices.code(number));
-        self.fold.places_mut().restored();
-        for rows in self.fold.practice_rows_mut() {
-            rows.kept_mut().restored();
-        }
+        self.fold.restored(self.now);
         self.written = Written {
             practices: self.practices.entries(),
             slot_types: self.slot_types.entries(),
@@ -252,16 +260,17 @@ impl Task {
 impl Rollup {
     /// Appends how far it has come.
     pub fn write_times(&self, block: &mut Blocks) {
-        let as_of = self.as_of.0;
         block.put(TIMES, 0, |into| {
-            into.extend_from_slice(&as_of.to_le_bytes());
+            into.extend_from_slice(&self.as_of.0.to_le_bytes());
+            into.extend_from_slice(&self.now.0.to_le_bytes());
         });
     }
 
     /// Appends every row that the last settlement has changed. Called after each settlement, once.
     pub fn write_changes(&mut self, block: &mut Blocks) {
         put_new(PLACES, &self.places, &mut self.places_written, block);
-        put_rows(self.all_rows_mut(), block);
+        let changed = self.take_changed();
+        put_rows(self.tables(), changed, block);
     }
 
     /// Appends a part of the whole; `true` when all parts were written.
@@ -281,7 +290,7 @@ impl Rollup {
     fn table(&self, table: u8) -> Option<&dyn Kept> {
         match table {
             PLACES => Some(&self.places),
-            table => rows_at(table, self.all_rows()),
+            table => rows_at(table, self.tables()),
         }
     }
 
@@ -297,13 +306,15 @@ impl Rollup {
         let plan = self.plan().fingerprint();
         block::read(bytes, plan, |table, number, entry| match table {
             TIMES => {
-                let as_of = Fields(entry).i64().ok_or(Damage::Entry(table))?;
-                self.as_of = Timestamp(as_of);
+                let mut fields = Fields(entry);
+                self.as_of = fields.i64().map(Timestamp).ok_or(Damage::Entry(table))?;
+                // Before there were windows of event time it was not told the time.
+                self.now = fields.i64().map_or(self.now, Timestamp);
                 Ok(())
             }
             CALLERS => callers(number, entry).ok_or(Damage::Entry(table)),
             PLACES => self.places.read(number, entry).ok_or(Damage::Entry(table)),
-            table => read_row(self.all_rows_mut(), (table, number), entry),
+            table => read_row(self.tables_mut(), (table, number), entry),
         })
     }
 
@@ -311,8 +322,6 @@ impl Rollup {
     pub fn restored(&mut self) {
         self.places.restored();
         self.places_written = self.places.entries();
-        for rows in self.all_rows_mut() {
-            rows.kept_mut().restored();
-        }
+        self.restore_levels();
     }
 }

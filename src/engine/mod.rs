@@ -1,6 +1,8 @@
 //! The state machine of a task, told the time, and of the second stage that adds tasks up.
 
+mod ahead;
 pub mod changes;
+mod declared;
 pub mod fact;
 pub mod fold;
 mod horizon;
@@ -11,9 +13,11 @@ pub mod plan;
 mod queue;
 mod read;
 mod reconcile;
+mod rolling;
 pub mod rollup;
 pub mod rows;
 pub mod state;
 pub mod table;
 pub mod task;
+mod waits;
 pub mod watermark;

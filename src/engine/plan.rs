@@ -1,43 +1,20 @@
 //! The aggregates of a configuration, checked and compiled into packed keys.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
-use thiserror::Error;
-
-use crate::domain::aggregate::{Basis, Declaration, Dimension, Measure, Ratio, Window};
+use crate::domain::aggregate::{
+    Basis, Declaration, Dimension, Event, Filter, Follows, Measure, Quantile, Rolling, Share, Span,
+    Window,
+};
 use crate::domain::place::Level;
-use crate::domain::time::Day;
+use crate::domain::time::{Day, Timestamp};
 
-use super::fact::{Differs, Fact};
+use super::declared::{check_lists, check_windows};
+use super::fact::{Differs, Events, Fact};
+use super::waits;
 
-/// Why a declaration cannot be compiled.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum PlanError {
-    #[error("aggregate `{0}`: the name must be 1 to 64 lower-case letters, digits or `_`")]
-    Name(String),
-    #[error("aggregate `{0}` is declared twice")]
-    Repeated(String),
-    #[error("aggregate `{name}`: `{list}` must name at least one value, and none twice")]
-    List { name: String, list: &'static str },
-    #[error(
-        "aggregate `{name}`: dimension `{dimension}` is known of published appointments only, \
-         but measure `{measure}` counts other things"
-    )]
-    Unfit {
-        name: String,
-        dimension: &'static str,
-        measure: &'static str,
-    },
-    #[error(
-        "aggregate `{name}`: ratio `{ratio}` needs the measures `{numerator}` and `{denominator}`"
-    )]
-    Ratio {
-        name: String,
-        ratio: &'static str,
-        numerator: &'static str,
-        denominator: &'static str,
-    },
-}
+pub use super::declared::{PlanError, is_name};
 
 /// Where a dimension's value lies in a packed key.
 #[derive(Debug, Clone, Copy)]
@@ -55,9 +32,17 @@ struct Packed {
 #[derive(Debug, Clone)]
 pub struct Aggregate {
     pub name: Arc<str>,
+    pub follows: Follows,
     pub window: Window,
+    /// Windows of event time, shortest first; some exactly where event time is followed.
+    pub rolling: Vec<Rolling>,
+    pub ahead_days: Option<u16>,
+    /// Windows of event time that ended so many days ago and before are not kept.
+    pub kept_days: u16,
     pub measures: Vec<Measure>,
-    pub ratios: Vec<Ratio>,
+    pub shares: Vec<Share>,
+    pub quantiles: Vec<Quantile>,
+    filters: Vec<Filter>,
     packed: Vec<Packed>,
     has_practice: bool,
     /// Levels of geography above the practice, finest first.
@@ -66,13 +51,16 @@ pub struct Aggregate {
     reads_publication: bool,
     reads_capacity: bool,
     reads_consultations: bool,
-    ratio_parts: Vec<(usize, usize)>,
+    share_parts: Vec<(usize, usize)>,
+    /// Minutes of event time that are summed as one: what all steps are multiples of.
+    pane: i32,
 }
 
 impl Aggregate {
     fn compile(declaration: &Declaration) -> Result<Self, PlanError> {
         let name = declaration.name.clone();
         check_lists(declaration)?;
+        check_windows(declaration)?;
         let mut shift = 0;
         let packed = declaration
             .dimensions
@@ -94,19 +82,21 @@ impl Aggregate {
                 .iter()
                 .position(|found| *found == measure)
         };
-        let mut ratio_parts = Vec::new();
-        for ratio in &declaration.ratios {
-            let (numerator, denominator) = ratio.parts();
-            let (Some(over), Some(under)) = (at(numerator), at(denominator)) else {
-                return Err(PlanError::Ratio {
+        let mut share_parts = Vec::new();
+        for share in &declaration.shares {
+            let (Some(of), Some(over)) = (at(share.of), at(share.over)) else {
+                return Err(PlanError::Share {
                     name,
-                    ratio: ratio.label(),
-                    numerator: numerator.label(),
-                    denominator: denominator.label(),
+                    share: share.name.clone(),
+                    numerator: share.of.label(),
+                    denominator: share.over.label(),
                 });
             };
-            ratio_parts.push((over, under));
+            share_parts.push((of, over));
         }
+        let mut rolling = declaration.rolling.clone();
+        rolling.sort_unstable_by_key(|rolling| (rolling.minutes, rolling.step));
+        let pane = (rolling.iter()).fold(0, |pane, rolling| gcd(pane, rolling.step));
         let mut above = declaration.levels.clone();
         above.retain(|level| !matches!(level, Level::Practice | Level::Supplier));
         above.sort_unstable();
@@ -119,14 +109,21 @@ impl Aggregate {
             reads_capacity: reads(Basis::Capacity),
             reads_consultations: reads(Basis::Consultations),
             name: declaration.name.as_str().into(),
+            follows: declaration.follows,
             window: declaration.window,
+            rolling,
+            ahead_days: declaration.ahead_days,
+            kept_days: declaration.kept_days,
             measures: declaration.measures.clone(),
-            ratios: declaration.ratios.clone(),
+            shares: declaration.shares.clone(),
+            quantiles: declaration.quantiles.clone(),
+            filters: declaration.filters.clone(),
             packed,
             has_practice: declaration.levels.contains(&Level::Practice),
             has_supplier: declaration.levels.contains(&Level::Supplier),
             above,
-            ratio_parts,
+            share_parts,
+            pane,
         })
     }
 
@@ -165,17 +162,127 @@ impl Aggregate {
             .product()
     }
 
+    /// Words of a row's sums: its measures, then the histogram of waits if a quantile is asked for.
+    #[must_use]
+    pub const fn columns(&self) -> usize {
+        let histogram = if self.quantiles.is_empty() {
+            0
+        } else {
+            waits::BUCKETS
+        };
+        self.measures.len() + histogram
+    }
+
+    /// Memory of a row, its share of the index with it: two words of key, one for its standing, its columns.
+    #[must_use]
+    pub const fn bytes_per_row(&self) -> usize {
+        8 * (3 + self.columns()) + 8
+    }
+
+    #[must_use]
+    pub const fn follows_events(&self) -> bool {
+        matches!(self.follows, Follows::EventTime)
+    }
+
+    /// Minutes of event time that are summed as one.
+    #[must_use]
+    pub const fn pane(&self) -> i32 {
+        self.pane
+    }
+
+    /// The longest window of event time, in minutes.
+    #[must_use]
+    pub fn longest(&self) -> i32 {
+        self.rolling
+            .iter()
+            .map(|rolling| rolling.minutes)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// What a declaration says beside windows of days, levels, dimensions and measures; empty if nothing.
+    pub(super) fn others(&self) -> String {
+        let mut others = String::new();
+        if self.follows_events() {
+            write!(others, "{:?} {}", self.rolling, self.kept_days).expect("a text takes any");
+        }
+        if let Some(days) = self.ahead_days {
+            write!(others, " ahead {days}").expect("a text takes any");
+        }
+        if !self.quantiles.is_empty() {
+            others.push_str(" waits");
+        }
+        if !self.filters.is_empty() {
+            write!(others, " {:?}", self.filters).expect("a text takes any");
+        }
+        others
+    }
+
+    /// What the windows are called, in the order of their index.
+    #[must_use]
+    pub fn window_labels(&self) -> Vec<String> {
+        if self.rolling.is_empty() {
+            vec![self.window.label().to_owned()]
+        } else {
+            self.rolling.iter().map(|rolling| rolling.label()).collect()
+        }
+    }
+
+    /// What a row of the `at`-th window covers: from its first day, or to its last minute.
+    #[must_use]
+    pub fn span(&self, at: usize, window: i32) -> Span {
+        match self.rolling.get(at) {
+            None => Span::Days(Day(window), self.window.end(Day(window))),
+            Some(rolling) => Span::Times(
+                minute(window.saturating_sub(rolling.minutes)),
+                minute(window),
+            ),
+        }
+    }
+
+    /// The inverse of [`Self::span`]: which window, and its first day or the minute of its end.
+    #[must_use]
+    pub fn window_of_span(&self, span: Span) -> Option<(usize, i32)> {
+        match span {
+            Span::Days(from, to) => {
+                let fits = self.rolling.is_empty() && self.window.end(from) == to;
+                fits.then_some((0, from.0))
+            }
+            Span::Times(from, to) => {
+                let minutes = (to.0 - from.0) / 60_000;
+                let at = (self.rolling.iter())
+                    .position(|rolling| i64::from(rolling.minutes) == minutes)?;
+                Some((at, i32::try_from(to.0.div_euclid(60_000)).ok()?))
+            }
+        }
+    }
+
+    /// Whether a fact has what the filters ask for.
+    pub(super) fn admits(&self, fact: &Fact) -> bool {
+        self.filters.iter().all(|filter| {
+            let value = fact.dimension(filter.dimension, self.follows);
+            filter.values >> value & 1 != 0
+        })
+    }
+
     /// Whether a fact can add anything: publications alone are read by most aggregates, and most
     /// slots are not published yet.
     pub(super) fn concerns(&self, fact: &Fact) -> bool {
+        if self.follows_events() {
+            return fact.events.is_some() && self.admits(fact);
+        }
         let consulted = fact.contradictions > 0 || fact.unbooked_consultations > 0;
-        self.reads_consultations && consulted
+        (self.reads_consultations && consulted
             || self.reads_capacity && fact.capacity.is_some()
-            || self.reads_publication && fact.publication.is_some()
+            || self.reads_publication && fact.publication.is_some())
+            && self.admits(fact)
     }
 
     /// Whether two facts that differ so can differ in what they add here.
     pub(super) const fn reads_any(&self, differs: Differs) -> bool {
+        if self.follows_events() {
+            return differs.events;
+        }
         self.reads_publication && differs.publication
             || self.reads_capacity && differs.capacity
             || self.reads_consultations && differs.consultations
@@ -188,12 +295,47 @@ impl Aggregate {
             *sum = fact.measure(*measure);
             any |= *sum;
         }
+        if any != 0 && !self.quantiles.is_empty() {
+            let wait = fact.publication.as_ref().and_then(|it| it.wait_days);
+            self.count_wait(wait, 1, sums);
+        }
         any != 0
+    }
+
+    /// What an event that has happened `count` times adds, measure by measure; `false` if nothing.
+    pub(super) fn measure_event(
+        &self,
+        event: Event,
+        count: i64,
+        events: &Events,
+        sums: &mut [i64],
+    ) -> bool {
+        let mut any = 0;
+        for (sum, measure) in sums.iter_mut().zip(&self.measures) {
+            *sum = count * i64::from(events.counts_as(event, *measure));
+            any |= *sum;
+        }
+        if !self.quantiles.is_empty() {
+            let wait = events
+                .described
+                .wait_days
+                .filter(|_| event == Event::Booked);
+            self.count_wait(wait, count, sums);
+        }
+        any != 0
+    }
+
+    fn count_wait(&self, wait: Option<i16>, count: i64, sums: &mut [i64]) {
+        let histogram = &mut sums[self.measures.len()..];
+        histogram.fill(0);
+        if let Some(bucket) = wait.and_then(waits::bucket) {
+            histogram[bucket] = count;
+        }
     }
 
     pub(super) fn pack(&self, fact: &Fact) -> u64 {
         self.packed.iter().fold(0, |key, place| {
-            key | fact.dimension(place.dimension) << place.shift
+            key | fact.dimension(place.dimension, self.follows) << place.shift
         })
     }
 
@@ -235,15 +377,25 @@ impl Aggregate {
         })
     }
 
-    /// The ratios of a row's sums; none where the denominator is 0.
+    /// Shares and quantiles of a row's sums; none where the denominator is 0, or nothing waited.
     #[must_use]
-    pub fn ratios_of(&self, sums: &[i64]) -> Vec<(&'static str, f64)> {
-        self.ratios
-            .iter()
-            .zip(&self.ratio_parts)
-            .filter(|(_, (_, under))| sums[*under] != 0)
-            .map(|(ratio, (over, under))| (ratio.label(), sums[*over] as f64 / sums[*under] as f64))
-            .collect()
+    pub fn ratios_of(&self, sums: &[i64]) -> Vec<(Arc<str>, f64)> {
+        let shares = self.shares.iter().zip(&self.share_parts);
+        let shares = shares
+            .filter(|(_, (_, over))| sums[*over] != 0)
+            .map(|(share, (of, over))| (share.name.clone(), sums[*of] as f64 / sums[*over] as f64));
+        let waits = &sums[self.measures.len()..];
+        let quantiles = self.quantiles.iter().filter_map(|quantile| {
+            let value = waits::quantile(waits, quantile.tenths())?;
+            Some((quantile.label().into(), value))
+        });
+        shares.chain(quantiles).collect()
+    }
+
+    /// What [`Self::ratios_of`] can name.
+    pub fn ratio_labels(&self) -> impl Iterator<Item = &str> {
+        let shares = self.shares.iter().map(|share| &*share.name);
+        shares.chain(self.quantiles.iter().map(|quantile| quantile.label()))
     }
 
     pub(super) fn window_of(&self, day: Day) -> Day {
@@ -251,49 +403,16 @@ impl Aggregate {
     }
 }
 
-fn check_lists(declaration: &Declaration) -> Result<(), PlanError> {
-    fn distinct<T: PartialEq>(values: &[T]) -> bool {
-        values
-            .iter()
-            .enumerate()
-            .all(|(at, value)| !values[..at].contains(value))
+fn minute(minutes: i32) -> Timestamp {
+    Timestamp(i64::from(minutes) * 60_000)
+}
+
+const fn gcd(one: i32, other: i32) -> i32 {
+    if other == 0 {
+        one
+    } else {
+        gcd(other, one % other)
     }
-    let name = declaration.name.clone();
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    if !(1..=64).contains(&name.len()) || !name.bytes().all(is_plain) {
-        return Err(PlanError::Name(name));
-    }
-    let lists = [
-        (
-            "levels",
-            !declaration.levels.is_empty() && distinct(&declaration.levels),
-        ),
-        ("dimensions", distinct(&declaration.dimensions)),
-        (
-            "measures",
-            !declaration.measures.is_empty() && distinct(&declaration.measures),
-        ),
-        ("ratios", distinct(&declaration.ratios)),
-    ];
-    if let Some((list, _)) = lists.into_iter().find(|(_, fits)| !fits) {
-        return Err(PlanError::List { name, list });
-    }
-    let narrow = declaration
-        .dimensions
-        .iter()
-        .find(|dimension| dimension.needs_publication());
-    let wide = declaration
-        .measures
-        .iter()
-        .find(|measure| measure.basis() != Basis::Publication);
-    if let (Some(dimension), Some(measure)) = (narrow, wide) {
-        return Err(PlanError::Unfit {
-            name,
-            dimension: dimension.label(),
-            measure: measure.label(),
-        });
-    }
-    Ok(())
 }
 
 const fn bits_for(values: usize) -> u32 {
@@ -323,6 +442,12 @@ impl AggregatePlan {
             aggregates.push(Aggregate::compile(declaration)?);
         }
         Ok(Self { aggregates })
+    }
+
+    /// Whether any aggregate follows event time: what it needs is kept for none else.
+    #[must_use]
+    pub fn follows_events(&self) -> bool {
+        self.aggregates.iter().any(Aggregate::follows_events)
     }
 
     /// The aggregate of a name, with its index.

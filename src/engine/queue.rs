@@ -12,6 +12,7 @@ use crate::domain::reference::PracticeIndex;
 use crate::domain::topic::SupplierTopic;
 
 use super::read;
+use super::state::moments::Moments;
 use super::state::native::{self, Id};
 use super::state::slots::CategorySource;
 use super::state::{consultations, slots};
@@ -32,6 +33,7 @@ pub(super) enum Queued {
 pub(super) struct Appointment {
     pub identity: Identity,
     pub held: slots::Held,
+    pub moments: Moments,
     pub topic: SupplierTopic,
 }
 
@@ -66,6 +68,7 @@ impl Task {
         self.push(Queued::Appointment(Appointment {
             identity: draft.identity,
             held: slots::Held::new(draft, practice, category, is_covid, read),
+            moments: Moments::new(draft),
             topic,
         }));
     }

@@ -1,10 +1,11 @@
 //! Reconciliation: from the newest versions of a slot and its consultations to the fact they make.
 
 use crate::domain::draft::SlotState;
-use crate::domain::time::{Day, Timestamp};
+use crate::domain::time::{Day, Local, Timestamp};
+use crate::domain::topic::Supplier;
 use crate::domain::vocabulary::{PublishedStatus, SdsRoleGroup, WaitingBand};
 
-use super::fact::{Capacity, Fact, Publication, SlotUse};
+use super::fact::{Capacity, Events, Fact, Minute, Publication, SlotUse};
 use super::state::consultations::ConsultationIndex;
 use super::state::practices::PracticeNumber;
 use super::state::slots::{CategorySource, Held, Mark, SlotIndex};
@@ -46,7 +47,8 @@ impl Task {
             planned_minutes: held.planned_minutes,
             slot_use: slot_use(state),
         });
-        if publication.is_none() && capacity.is_none() && contradictions == 0 {
+        let events = self.events(index, &held, state, consulted);
+        if publication.is_none() && capacity.is_none() && contradictions == 0 && events.is_none() {
             return None;
         }
         let row = self
@@ -60,6 +62,54 @@ impl Task {
             capacity,
             contradictions,
             unbooked_consultations: 0,
+            events,
+        })
+    }
+
+    /// What has happened to the slot's bookings, where an aggregate asks; missing times are those of the extraction.
+    fn events(
+        &self,
+        index: SlotIndex,
+        held: &Held,
+        state: SlotState,
+        consulted: Consulted,
+    ) -> Option<Events> {
+        let all = self.slots.moments()?;
+        let moments = all.get(index.0)?;
+        if state == SlotState::Withdrawn {
+            return None;
+        }
+        let extracted_at = minute(held.version.at);
+        let (start, day) = (held.start, held.start.day());
+        let at =
+            |time: Option<Local>| Some(time.map_or(extracted_at, |time| minute(time.to_utc())));
+        let is_cancelled = state == SlotState::Cancelled;
+        let has_arrived = matches!(state, SlotState::Arrived | SlotState::Attended);
+        let booked_on = held.wait_days.map(|days| Day(day.0 - i32::from(days)));
+        let planned_end = Local(start.0 + i64::from(held.planned_minutes) * 60_000);
+        let happened = [
+            (state.is_booked() || is_cancelled)
+                .then(|| at(booked_on.and_then(|on| moments.booked(on)))),
+            is_cancelled.then(|| at(moments.cancelled())),
+            has_arrived.then(|| at(moments.arrived(start))),
+            (state == SlotState::Attended).then(|| at(moments.left(start))),
+            (state == SlotState::Dna).then(|| at(Some(planned_end))),
+        ]
+        .map(Option::flatten);
+        let replaced = if held.supplier == Supplier::Emis {
+            all.bookings(index.0)
+                .saturating_sub(usize::from(held.has_booking))
+        } else {
+            0
+        };
+        if replaced == 0 && happened.iter().all(Option::is_none) {
+            return None;
+        }
+        Some(Events {
+            at: happened,
+            replaced: u16::try_from(replaced).unwrap_or(u16::MAX),
+            replaced_at: extracted_at,
+            described: self.publication(held, state, day, consulted),
         })
     }
 
@@ -85,6 +135,7 @@ impl Task {
             capacity: None,
             contradictions: 0,
             unbooked_consultations: 1,
+            events: None,
         })
     }
 
@@ -159,6 +210,7 @@ impl Task {
                 .or(consulted.role)
                 .unwrap_or(SdsRoleGroup::Unknown),
             mode: held.mode,
+            wait_days: held.wait_days,
             wait: wait.map_or(WaitingBand::Unknown, WaitingBand::from_days),
             category: match held.category {
                 CategorySource::Own(own) => own,
@@ -169,6 +221,11 @@ impl Task {
             times_reversed: held.times_reversed,
         }
     }
+}
+
+/// The minute of a time from 1970 on.
+fn minute(time: Timestamp) -> Minute {
+    i32::try_from(time.0.div_euclid(60_000)).unwrap_or(i32::MAX)
 }
 
 /// (a) of rule 5: arrived or in progress, or booked and past, was attended if a consultation says so.

@@ -9,17 +9,24 @@ use crate::domain::time::Timestamp;
 use crate::domain::topic::Supplier;
 
 use super::changes::Changes;
-use super::fold::{Base, Delta, is_closed, row};
+use super::fold::{Base, Delta, is_closed, rolled_row, row};
 use super::places::{Places, Ranks};
 use super::plan::AggregatePlan;
+use super::rolling::Windows;
 use super::rows::Rows;
-use super::table::Key;
+use super::table::{Key, Table};
 
 #[derive(Debug)]
 struct LevelRows {
     level: Level,
     changes: Changes,
-    rows: Rows,
+    rows: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Days(Rows),
+    Rolling(Box<Windows>),
 }
 
 /// The figures of every level above the practice. Every delta goes to all levels in one settlement,
@@ -33,6 +40,7 @@ pub struct Rollup {
     /// How many of them have been written down.
     pub(super) places_written: u32,
     pub(super) as_of: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 impl Rollup {
@@ -50,8 +58,12 @@ impl Rollup {
                     .chain(supplier)
                     .map(|level| LevelRows {
                         level,
-                        changes: Changes::new(aggregate.measures.len()),
-                        rows: Rows::new(aggregate.measures.len()),
+                        changes: Changes::new(aggregate.columns()),
+                        rows: if aggregate.follows_events() {
+                            Kind::Rolling(Box::new(Windows::new(aggregate)))
+                        } else {
+                            Kind::Days(Rows::new(aggregate.columns()))
+                        },
                     })
                     .collect()
             })
@@ -62,6 +74,7 @@ impl Rollup {
             places: Places::default(),
             places_written: 0,
             as_of: Timestamp(0),
+            now: Timestamp(i64::MIN),
         }
     }
 
@@ -70,7 +83,7 @@ impl Rollup {
         self.as_of = self.as_of.max(delta.as_of);
         let key = |place| Key {
             place,
-            window: delta.window.0,
+            window: delta.window,
             dimensions: delta.dimensions,
         };
         for at in 0..self.levels[delta.aggregate].len() {
@@ -85,9 +98,10 @@ impl Rollup {
         }
     }
 
-    /// Hands over the rows that have changed, in an order that depends on the figures alone.
-    pub fn settle(&mut self, out: &mut dyn FnMut(Row)) {
+    /// Hands over the rows that have changed as of `now`, in an order that depends on the figures alone.
+    pub fn settle(&mut self, now: Timestamp, out: &mut dyn FnMut(Row)) {
         let as_of = self.as_of;
+        self.now = self.now.max(now);
         self.places.rank();
         let suppliers = Ranks::identity(Supplier::ALL.len());
         for (aggregate, levels) in self.plan.aggregates.iter().zip(&mut self.levels) {
@@ -103,37 +117,103 @@ impl Rollup {
                 } else {
                     self.places.ranks()
                 };
-                changes.drain(ranks, |key, sums| {
-                    let is_closed = is_closed(aggregate, key, Some(as_of));
-                    let changed = rows.apply(key, sums, is_closed);
-                    let published = Published {
-                        as_of,
-                        revision: changed.revision,
-                        finality: changed.finality,
-                    };
-                    out(if is_supplier {
-                        let at = (*level, &Place::default());
-                        Row {
-                            code: Supplier::ALL[key.place as usize].label().to_owned(),
-                            ..row(aggregate, at, key, (changed.figures, sums), published)
-                        }
+                let (no_place, places) = (Place::default(), &self.places);
+                let place = |number: u32| {
+                    if is_supplier {
+                        &no_place
                     } else {
-                        let at = (*level, &**self.places.get(key.place));
-                        row(aggregate, at, key, (changed.figures, sums), published)
-                    });
-                });
+                        &**places.get(number)
+                    }
+                };
+                let named = |number: u32, row: Row| {
+                    if !is_supplier {
+                        return row;
+                    }
+                    let code = Supplier::ALL[number as usize].label().to_owned();
+                    Row { code, ..row }
+                };
+                match rows {
+                    Kind::Rolling(windows) => {
+                        windows.settle(changes, self.now, ranks, |mut rolled| {
+                            let number = rolled.key.place;
+                            let at = (*level, place(number));
+                            let times = (as_of, Some(as_of));
+                            out(named(number, rolled_row(aggregate, at, &mut rolled, times)));
+                        });
+                    }
+                    Kind::Days(rows) => changes.drain(ranks, |key, sums| {
+                        let is_closed = is_closed(aggregate, key, Some(as_of));
+                        let changed = rows.apply(key, sums, is_closed);
+                        let published = Published {
+                            as_of,
+                            revision: changed.revision,
+                            finality: changed.finality,
+                            by_idleness: false,
+                        };
+                        let at = (*level, place(key.place));
+                        let span = (aggregate.span(0, key.window), key.dimensions);
+                        let sums = (changed.figures, sums);
+                        out(named(key.place, row(aggregate, at, span, sums, published)));
+                    }),
+                }
             }
         }
     }
 
-    /// The rows, aggregate by aggregate, level by level.
-    pub(super) fn all_rows(&self) -> impl Iterator<Item = &Rows> {
-        self.levels.iter().flatten().map(|level| &level.rows)
+    /// Events that came too late for any window that is kept, since this was last asked.
+    pub fn take_too_old(&mut self) -> u64 {
+        let levels = self.levels.iter_mut().flatten();
+        levels
+            .map(|level| match &mut level.rows {
+                Kind::Days(_) => 0,
+                Kind::Rolling(windows) => windows.take_too_old(),
+            })
+            .max()
+            .unwrap_or(0)
     }
 
-    pub(super) fn all_rows_mut(&mut self) -> impl Iterator<Item = &mut Rows> {
-        let levels = self.levels.iter_mut().flatten();
-        levels.map(|level| &mut level.rows)
+    /// What is kept, aggregate by aggregate, level by level, table by table.
+    pub(super) fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.levels.iter().flatten().flat_map(|level| {
+            let (rows, windows) = match &level.rows {
+                Kind::Days(rows) => (Some(rows.kept()), None),
+                Kind::Rolling(windows) => (None, Some(windows.tables())),
+            };
+            rows.into_iter().chain(windows.into_iter().flatten())
+        })
+    }
+
+    /// As [`Self::tables`].
+    pub(super) fn tables_mut(&mut self) -> impl Iterator<Item = &mut Table> {
+        self.levels.iter_mut().flatten().flat_map(|level| {
+            let (rows, windows) = match &mut level.rows {
+                Kind::Days(rows) => (Some(rows.kept_mut()), None),
+                Kind::Rolling(windows) => (None, Some(windows.tables_mut())),
+            };
+            rows.into_iter().chain(windows.into_iter().flatten())
+        })
+    }
+
+    /// The numbers of entries that have changed since this was last asked, table by table.
+    pub(super) fn take_changed(&mut self) -> Vec<Vec<u32>> {
+        let mut all = Vec::new();
+        for level in self.levels.iter_mut().flatten() {
+            match &mut level.rows {
+                Kind::Days(rows) => all.push(rows.take_changed()),
+                Kind::Rolling(windows) => all.extend(windows.take_changed()),
+            }
+        }
+        all
+    }
+
+    pub(super) fn restore_levels(&mut self) {
+        let now = self.now;
+        for level in self.levels.iter_mut().flatten() {
+            match &mut level.rows {
+                Kind::Days(rows) => rows.kept_mut().restored(),
+                Kind::Rolling(windows) => windows.restored(now),
+            }
+        }
     }
 
     pub(super) fn plan(&self) -> &AggregatePlan {
@@ -156,13 +236,9 @@ impl Rollup {
             .collect()
     }
 
-    /// Rows that stand.
+    /// Rows that stand, and panes.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.levels
-            .iter()
-            .flatten()
-            .map(|level| level.rows.len())
-            .sum()
+        self.tables().map(Table::len).sum()
     }
 }

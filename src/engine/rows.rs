@@ -24,6 +24,19 @@ pub struct Changed<'a> {
     pub finality: Finality,
 }
 
+/// Moves a row's standing on by one publication: its revision, from 1 on, and how sure it is.
+pub fn publish(standing: &mut i64, is_closed: bool) -> (u32, Finality) {
+    let was_final = *standing & 1 != 0;
+    let revision = (*standing >> 1) + 1;
+    let finality = match (is_closed, was_final) {
+        (_, true) => Finality::Restated,
+        (true, false) => Finality::Final,
+        (false, false) => Finality::Provisional,
+    };
+    *standing = revision << 1 | i64::from(was_final || is_closed);
+    (u32::try_from(revision).unwrap_or(u32::MAX), finality)
+}
+
 impl Rows {
     #[must_use]
     pub fn new(measures: usize) -> Self {
@@ -41,19 +54,35 @@ impl Rows {
         for (figure, sum) in figures.iter_mut().zip(sums) {
             *figure += sum;
         }
-        let was_final = *standing & 1 != 0;
-        let revision = (*standing >> 1) + 1;
-        let finality = match (is_closed, was_final) {
-            (_, true) => Finality::Restated,
-            (true, false) => Finality::Final,
-            (false, false) => Finality::Provisional,
-        };
-        *standing = revision << 1 | i64::from(was_final || is_closed);
+        let (revision, finality) = publish(standing, is_closed);
         Changed {
             figures,
-            revision: u32::try_from(revision).unwrap_or(u32::MAX),
+            revision,
             finality,
         }
+    }
+
+    /// The standing and the figures of a row, which is about to change.
+    pub fn change(&mut self, key: Key) -> (&mut i64, &mut [i64]) {
+        let (number, words) = self.rows.words_of(key);
+        self.changed.push(number);
+        words.split_first_mut().expect("a row has its standing")
+    }
+
+    /// Forgets the rows of all windows before one.
+    pub fn forget_before(&mut self, window: i32) {
+        for number in self.rows.numbers() {
+            if self.rows.entry(number).0.window < window {
+                self.rows.vacate(number);
+                self.changed.push(number);
+            }
+        }
+    }
+
+    /// The keys of the rows of some windows.
+    pub fn keys_of(&self, windows: impl Fn(i32) -> bool) -> Vec<Key> {
+        let keys = self.rows.numbers().map(|number| self.rows.entry(number).0);
+        keys.filter(|key| windows(key.window)).collect()
     }
 
     /// The numbers of the rows that have changed since this was last asked, some perhaps twice.

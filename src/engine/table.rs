@@ -46,7 +46,12 @@ pub struct Table {
     stride: usize,
     index: HashTable<u32>,
     words: Vec<i64>,
+    /// Numbers that are vacant.
+    free: Vec<u32>,
 }
+
+/// The place of an entry that is vacant.
+const VACANT: u32 = u32::MAX;
 
 impl Table {
     /// `words` of figures behind every key.
@@ -65,6 +70,7 @@ impl Table {
             stride,
             index,
             words,
+            free,
         } = self;
         let packed = key.pack();
         let key_at = |at: u32| &words[at as usize * *stride..][..Key::WORDS];
@@ -76,12 +82,20 @@ impl Table {
         let at = match entry {
             Entry::Occupied(found) => *found.get() as usize * *stride,
             Entry::Vacant(room) => {
-                let at = words.len();
-                let number = u32::try_from(at / *stride).expect("fewer than 2^32 rows");
-                room.insert(number);
-                words.extend_from_slice(&packed);
-                words.resize(at + *stride, 0);
-                at
+                if let Some(number) = free.pop() {
+                    room.insert(number);
+                    let at = number as usize * *stride;
+                    words[at..at + *stride].fill(0);
+                    words[at..at + Key::WORDS].copy_from_slice(&packed);
+                    at
+                } else {
+                    let at = words.len();
+                    let number = u32::try_from(at / *stride).expect("fewer than 2^32 rows");
+                    room.insert(number);
+                    words.extend_from_slice(&packed);
+                    words.resize(at + *stride, 0);
+                    at
+                }
             }
         };
         let number = (at / *stride) as u32;
@@ -96,14 +110,49 @@ impl Table {
         (Key::unpack(entry), &entry[Key::WORDS..])
     }
 
+    /// As [`Self::entry`], to change the words.
+    #[inline]
+    pub fn entry_mut(&mut self, number: u32) -> (Key, &mut [i64]) {
+        let entry = &mut self.words[number as usize * self.stride..][..self.stride];
+        let (key, words) = entry.split_at_mut(Key::WORDS);
+        (Key::unpack(key), words)
+    }
+
+    /// Forgets an entry; its number goes to another one day.
+    pub fn vacate(&mut self, number: u32) {
+        let entry = &self.words[number as usize * self.stride..][..Key::WORDS];
+        let hash = hash(entry);
+        if let Ok(found) = self.index.find_entry(hash, |found| *found == number) {
+            found.remove();
+            let (key, words) =
+                self.words[number as usize * self.stride..][..self.stride].split_at_mut(Key::WORDS);
+            let vacant = Key {
+                place: VACANT,
+                window: 0,
+                dimensions: 0,
+            };
+            key.copy_from_slice(&vacant.pack());
+            words.fill(0);
+            self.free.push(number);
+        }
+    }
+
+    /// The numbers of all entries.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> + use<> {
+        let mut all: Vec<u32> = self.index.iter().copied().collect();
+        all.sort_unstable();
+        all.into_iter()
+    }
+
+    /// Entries, vacant ones left out.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.words.len().checked_div(self.stride).unwrap_or(0)
+        self.index.len()
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.words.is_empty()
+        self.index.is_empty()
     }
 
     /// Makes what is read back ready to be looked up.
@@ -112,10 +161,17 @@ impl Table {
             stride,
             index,
             words,
+            free,
         } = self;
         let hash_of = |number: u32| hash(&words[number as usize * *stride..][..Key::WORDS]);
         index.clear();
+        free.clear();
         for number in 0..(words.len() / *stride) as u32 {
+            let key = &words[number as usize * *stride..][..Key::WORDS];
+            if Key::unpack(key).place == VACANT {
+                free.push(number);
+                continue;
+            }
             index.insert_unique(hash_of(number), number, |found| hash_of(*found));
         }
     }
@@ -123,12 +179,13 @@ impl Table {
     pub fn clear(&mut self) {
         self.index.clear();
         self.words.clear();
+        self.free.clear();
     }
 }
 
 impl Kept for Table {
     fn entries(&self) -> u32 {
-        Self::len(self) as u32
+        self.words.len().checked_div(self.stride).unwrap_or(0) as u32
     }
 
     fn write(&self, number: u32, into: &mut Vec<u8>) {

@@ -75,15 +75,21 @@ pub struct Settled {
     pub counts: Counts,
     /// The greatest time of extraction admitted so far.
     pub as_of: Timestamp,
+    /// Events too late for any practice's window that is kept.
+    pub too_old: u64,
 }
 
 impl Task {
     #[must_use]
     pub fn new(plan: Arc<AggregatePlan>, reference: Arc<Reference>) -> Self {
+        let mut slots = Slots::default();
+        if plan.follows_events() {
+            slots.keep_moments();
+        }
         Self {
             fold: Fold::new(plan),
             reference,
-            slots: Slots::default(),
+            slots,
             consultations: Consultations::default(),
             slot_types: SlotTypes::default(),
             practices: Practices::default(),
@@ -130,7 +136,7 @@ impl Task {
     /// Forgets what the fold has gathered: its rows were published before (restoration).
     pub fn discard_changes(&mut self) {
         self.counts = Counts::default();
-        self.fold.settle(&self.watermarks, &mut drop);
+        self.fold.settle(&self.watermarks, self.now, &mut drop);
     }
 
     /// Counts a record that never became an admitted version.
@@ -153,6 +159,12 @@ impl Task {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.slots.bytes() + self.consultations.bytes()
+    }
+
+    /// The time last told.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
     }
 
     /// Rows that stand at practice level.
@@ -192,8 +204,20 @@ impl Task {
         };
         self.counts.count(new.topic, disposition);
         let starts_booking = held.has_booking && !slot.is(Mark::WasBooked);
-        if replaces || starts_booking {
+        let is_emis = held.supplier == Supplier::Emis;
+        let names_another = is_emis
+            && (self.slots.moments())
+                .is_some_and(|moments| moments.is_new(index.0, new.moments.booking()));
+        if replaces || starts_booking || names_another {
             self.touch(index);
+        }
+        if let Some(moments) = self.slots.moments_mut() {
+            if names_another {
+                moments.note(index.0, new.moments.booking());
+            }
+            if replaces {
+                moments.hold(index.0, new.moments, is_emis);
+            }
         }
         let slot = self.slots.get_mut(index);
         if replaces {
@@ -324,10 +348,11 @@ impl Task {
         }
         self.touched = touched;
         self.touched.clear();
-        self.fold.settle(&self.watermarks, out);
+        self.fold.settle(&self.watermarks, self.now, out);
         Settled {
             counts: std::mem::take(&mut self.counts),
             as_of: self.watermarks.as_of(),
+            too_old: self.fold.take_too_old(),
         }
     }
 

@@ -215,7 +215,10 @@ fn put<const N: usize>(
     let Some(values) = values(&Values(row)) else {
         return;
     };
-    let key = (place, row.window.0, values);
+    let Some((day, _)) = row.window.days() else {
+        return;
+    };
+    let key = (place, day, values);
     let count = row.figures.as_ref().and_then(|figures| {
         let appointments = figures
             .counts

@@ -231,6 +231,11 @@ impl Stage for FirstStage {
             Change::Row(row) => draft.row(outputs, standings, &row),
             Change::Delta(delta) => draft.delta(outputs, &delta),
         });
+        if summary.too_old > 0 {
+            let (worker, events) = (&self.name, summary.too_old);
+            self.observer
+                .observe(&Observation::TooOld { worker, events });
+        }
         for letter in self.pipeline.take_dead_letters() {
             draft.letter(outputs, &letter);
         }

@@ -267,27 +267,25 @@ impl Service {
             state: self.state.clone(),
             group: self.group.clone(),
         };
-        let (name, work): (String, Box<dyn FnOnce() -> Result<(), LogError> + Send>) = if unit.topic
-            == 0
-        {
-            let handed = standbys.hand_first(unit.partition);
-            let (common, orders) = (common.clone(), orders.clone());
-            let anew = move || FirstStage::new(&common, unit.partition);
-            (
-                unit.partition.to_string(),
-                Box::new(|| work(handed, anew, around, orders)),
-            )
-        } else {
-            around.commit.interval = around.commit.interval.min(ROLLUP_INTERVAL);
-            let handed = standbys.hand_second(unit.partition);
-            let (common, orders) = (common.clone(), orders.clone());
-            let anew =
-                move || SecondStage::new(&common.outputs, unit.partition, common.partitions.tasks);
-            (
-                format!("rollup-{}", unit.partition),
-                Box::new(|| work(handed, anew, around, orders)),
-            )
-        };
+        let (name, work): (String, Box<dyn FnOnce() -> Result<(), LogError> + Send>) =
+            if unit.topic == 0 {
+                let handed = standbys.hand_first(unit.partition);
+                let (common, orders) = (common.clone(), orders.clone());
+                let anew = move || FirstStage::new(&common, unit.partition);
+                (
+                    unit.partition.to_string(),
+                    Box::new(|| work(handed, anew, around, orders)),
+                )
+            } else {
+                around.commit.interval = around.commit.interval.min(ROLLUP_INTERVAL);
+                let handed = standbys.hand_second(unit.partition);
+                let (common, orders) = (common.clone(), orders.clone());
+                let anew = move || SecondStage::new(&common, unit.partition);
+                (
+                    format!("rollup-{}", unit.partition),
+                    Box::new(|| work(handed, anew, around, orders)),
+                )
+            };
         let thread = threads::spawn(&format!("task-{name}"), work)
             .map_err(|error| unexpected(&name, &error))?;
         Ok(Running {

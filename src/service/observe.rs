@@ -52,6 +52,8 @@ pub enum Observation<'a> {
         worker: &'a str,
         following: Option<Following>,
     },
+    /// Events came that are too old for any window that is kept.
+    TooOld { worker: &'a str, events: u64 },
     /// A worker has ended, here or for good: what it held is no longer ours to tell.
     Ended { worker: &'a str },
     /// A reference record was read; `false`: it could not be.

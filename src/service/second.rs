@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::first::STANDINGS;
+use super::first::{Common, STANDINGS};
 use super::note::Note;
+use super::observe::{Observation, Observer};
 use super::outputs::{DELTAS, Draft, Outputs};
 use super::stage::{Hindrance, Stage};
 use super::standing::Standings;
@@ -24,6 +25,7 @@ pub struct SecondStage {
     /// Tasks of the first stage: their partitions of the changelog come first.
     tasks: i32,
     outputs: Arc<Outputs>,
+    observer: Arc<dyn Observer>,
     rollup: Rollup,
     standings: Standings,
     as_of: Timestamp,
@@ -32,11 +34,13 @@ pub struct SecondStage {
 
 impl SecondStage {
     #[must_use]
-    pub fn new(outputs: &Arc<Outputs>, partition: i32, tasks: i32) -> Self {
+    pub fn new(common: &Common, partition: i32) -> Self {
+        let outputs = &common.outputs;
         Self {
             name: format!("rollup-{partition}"),
             partition,
-            tasks,
+            tasks: common.partitions.tasks,
+            observer: common.observer.clone(),
             outputs: outputs.clone(),
             rollup: Rollup::new(outputs.plan.clone()),
             standings: Standings::default(),
@@ -139,10 +143,16 @@ impl Stage for SecondStage {
         false
     }
 
-    fn settle(&mut self, _: Timestamp, draft: &mut Draft) -> bool {
+    fn settle(&mut self, now: Timestamp, draft: &mut Draft) -> bool {
         let (outputs, standings) = (&self.outputs, &mut self.standings);
         self.rollup
-            .settle(&mut |row| draft.row(outputs, standings, &row));
+            .settle(now, &mut |row| draft.row(outputs, standings, &row));
+        let events = self.rollup.take_too_old();
+        if events > 0 {
+            let worker = &self.name;
+            self.observer
+                .observe(&Observation::TooOld { worker, events });
+        }
         draft.as_of = self.as_of;
         draft.pending = 0;
         std::mem::take(&mut self.taken) > 0 || !draft.transaction.is_empty()

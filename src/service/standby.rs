@@ -151,7 +151,7 @@ impl Standbys {
             let follower = Follower::new(FirstStage::new(common, partition), common);
             self.first.insert(partition, follower.start()?);
         } else {
-            let stage = SecondStage::new(&common.outputs, partition, common.partitions.tasks);
+            let stage = SecondStage::new(common, partition);
             let follower = Follower::new(stage, common);
             self.second.insert(partition, follower.start()?);
         }

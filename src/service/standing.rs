@@ -91,7 +91,7 @@ impl Standings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::aggregate::{Finality, Published};
+    use crate::domain::aggregate::{Finality, Published, Span};
     use crate::domain::place::Level;
     use crate::domain::time::{Day, Timestamp};
 
@@ -106,7 +106,7 @@ mod tests {
             aggregate: "activity".into(),
             level: Level::England,
             code: "E92000001".to_owned(),
-            window: (Day(1), Day(2)),
+            window: Span::Days(Day(1), Day(2)),
             dimensions: vec![],
             figures: figures(stands),
             stood: figures(stood),
@@ -114,6 +114,7 @@ mod tests {
                 as_of: Timestamp(0),
                 revision: 1,
                 finality: Finality::Provisional,
+                by_idleness: false,
             },
         }
     }

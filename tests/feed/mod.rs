@@ -12,7 +12,7 @@ use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use gpad_live::commands::reader_schema;
-use gpad_live::domain::aggregate::Row;
+use gpad_live::domain::aggregate::{Row, Span};
 use gpad_live::domain::disposition::Disposition;
 use gpad_live::domain::reference::Reference;
 use gpad_live::domain::time::Timestamp;
@@ -252,12 +252,14 @@ pub fn defaults() -> Json {
     serde_json::from_str(text).expect("JSON")
 }
 
-/// Aggregate, level, code, first day of the window, dimensions.
+/// Aggregate, level, code, first day of the window, dimensions. Of a window of event time: the minute of its end, and its
+/// length as a dimension.
 pub type RowKey = (String, &'static str, String, i32, Vec<(String, String)>);
 pub type Figures = BTreeMap<RowKey, Vec<(String, i64)>>;
 
 /// The core under test, with everything it has handed over so far.
 pub struct Core {
+    pub plan: Arc<Plan>,
     pub pipeline: Pipeline,
     rollup: Rollup,
     pub figures: Figures,
@@ -271,6 +273,7 @@ pub struct Core {
 impl Core {
     pub fn new(plan: &Arc<Plan>, reference: Arc<Reference>) -> Self {
         Self {
+            plan: plan.clone(),
             pipeline: Pipeline::new(plan.clone(), reference),
             rollup: Rollup::new(plan.aggregates.clone()),
             figures: Figures::new(),
@@ -308,18 +311,28 @@ impl Core {
             Change::Row(row) => rows.push(row),
             Change::Delta(delta) => rollup.apply(&delta),
         });
-        self.rollup.settle(&mut |row| rows.push(row));
+        let now = self.pipeline.task().now();
+        self.rollup.settle(now, &mut |row| rows.push(row));
         self.counts.merge(&summary.counts);
         self.letters.extend(self.pipeline.take_dead_letters());
         for row in rows.drain(..) {
             let dimensions = row.dimensions.iter();
+            let (window, rolling) = match row.window {
+                Span::Days(from, _) => (from.0, None),
+                Span::Times(from, to) => {
+                    let minutes = ((to.0 - from.0) / 60_000).to_string();
+                    let end = i32::try_from(to.0 / 60_000).expect("a minute");
+                    (end, Some(("minutes".to_owned(), minutes)))
+                }
+            };
             let key = (
                 row.aggregate.to_string(),
                 row.level.label(),
                 row.code.clone(),
-                row.window.0.0,
+                window,
                 dimensions
                     .map(|(name, value)| ((*name).to_owned(), value.to_string()))
+                    .chain(rolling)
                     .collect(),
             );
             match &row.figures {

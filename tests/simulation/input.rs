@@ -270,7 +270,7 @@ impl Batch {
             Change::Row(row) => stand(&row),
             Change::Delta(delta) => rollup.apply(&delta),
         });
-        rollup.settle(&mut |row| stand(&row));
+        rollup.settle(now, &mut |row| stand(&row));
         for letter in pipeline.take_dead_letters() {
             let at = format!("{}/{}/{}", letter.topic, letter.partition, letter.offset);
             let letter = effects::dead_letter_of(&letter, None);

@@ -26,7 +26,10 @@ const MOST_ROWS: usize = 3_000_000;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowKey {
     pub level: Level,
-    pub window: Day,
+    /// Which of the aggregate's windows.
+    pub at: usize,
+    /// The number of its first day; of a window of event time the minute of its end.
+    pub window: i32,
     pub code: Arc<str>,
     /// Of the further codes that the row is printed with.
     printed: u64,
@@ -52,7 +55,7 @@ pub struct State {
     codes: BTreeSet<Arc<str>>,
     rows: usize,
     /// Per aggregate and level: windows that start before are no longer held.
-    let_go: BTreeMap<(usize, Level), Day>,
+    let_go: BTreeMap<(usize, Level, usize), i32>,
     pub places: Places,
     pub ledger: Ledger,
     /// The topics were read to their ends at least once.
@@ -97,30 +100,52 @@ impl State {
         from: Day,
         to: Day,
     ) -> impl Iterator<Item = (&RowKey, &Held)> {
+        self.rows_of(aggregate, (level, 0), from.0, to.0)
+    }
+
+    /// Rows of one of an aggregate's windows at one level, by the first day or the minute of the end in `[from, to]`.
+    pub fn rows_of(
+        &self,
+        aggregate: usize,
+        (level, at): (Level, usize),
+        from: i32,
+        to: i32,
+    ) -> impl Iterator<Item = (&RowKey, &Held)> {
         let bound = |window| RowKey {
             level,
+            at,
             window,
             code: "".into(),
             printed: 0,
             dimensions: 0,
         };
-        let range =
-            (from <= to).then(|| self.tables[aggregate].range(bound(from)..bound(Day(to.0 + 1))));
+        let range = (from <= to)
+            .then(|| self.tables[aggregate].range(bound(from)..bound(to.saturating_add(1))));
         range.into_iter().flatten()
     }
 
     /// The first window from which rows of this level are held; `None`: all of them are.
     #[must_use]
-    pub fn held_from(&self, aggregate: usize, level: Level) -> Option<Day> {
-        self.let_go.get(&(aggregate, level)).copied()
+    pub fn held_from(&self, aggregate: usize, (level, at): (Level, usize)) -> Option<i32> {
+        self.let_go.get(&(aggregate, level, at)).copied()
     }
 
     /// The latest window of a level that starts no later than `day` and has rows.
     #[must_use]
     pub fn latest_window(&self, aggregate: usize, level: Level, day: Day) -> Option<Day> {
         self.rows(aggregate, level, Day(i32::MIN), day)
-            .map(|(key, _)| key.window)
+            .map(|(key, _)| Day(key.window))
             .max()
+    }
+
+    /// The latest end of a window of event time at a level that is no later than a minute, and has rows.
+    #[must_use]
+    pub fn latest_end(&self, aggregate: usize, of: (Level, usize), minute: i32) -> Option<i32> {
+        // Keys lie in the order of their windows.
+        let last = self
+            .rows_of(aggregate, of, i32::MIN, minute)
+            .map(|(key, _)| key.window);
+        last.max()
     }
 
     /// The greatest event time that any task has reached.
@@ -161,6 +186,7 @@ impl State {
     }
 
     fn key(&mut self, aggregate: &Aggregate, row: &Row) -> Option<RowKey> {
+        let (at, window) = aggregate.window_of_span(row.window)?;
         let count = aggregate.dimensions().count();
         let (printed, own) = row
             .dimensions
@@ -179,7 +205,8 @@ impl State {
         };
         Some(RowKey {
             level: row.level,
-            window: row.window.0,
+            at,
+            window,
             code,
             printed: hash.digest(),
             dimensions: aggregate.pack_labels(own.iter().map(|(name, value)| (*name, &**value)))?,
@@ -191,12 +218,14 @@ impl State {
         let largest = (0..self.tables.len()).max_by_key(|at| self.tables[*at].len());
         let Some(at) = largest else { return };
         let table = &mut self.tables[at];
-        let Some((level, window)) = table.keys().next().map(|key| (key.level, key.window)) else {
+        let first = table.keys().next();
+        let Some((level, window, of)) = first.map(|key| (key.level, key.window, key.at)) else {
             return;
         };
         let next = RowKey {
             level,
-            window: Day(window.0 + 1),
+            at: of,
+            window: window + 1,
             code: "".into(),
             printed: 0,
             dimensions: 0,
@@ -204,14 +233,14 @@ impl State {
         let kept = table.split_off(&next);
         self.rows -= table.len();
         *table = kept;
-        self.let_go.insert((at, level), next.window);
+        self.let_go.insert((at, level, of), next.window);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::aggregate::{Figures as RowFigures, Finality};
+    use crate::domain::aggregate::{Figures as RowFigures, Finality, Span};
 
     fn row(plan: &AggregatePlan, code: &str, day: i32, count: Option<i64>) -> Row {
         let aggregate = &plan.aggregates[3];
@@ -220,7 +249,7 @@ mod tests {
             aggregate: aggregate.name.clone(),
             level: Level::Icb,
             code: code.to_owned(),
-            window: (Day(day), Day(day + 1)),
+            window: Span::Days(Day(day), Day(day + 1)),
             dimensions: vec![("duration_band", "1-5 Minutes".into())],
             figures: count.map(|count| RowFigures {
                 counts: vec![("appointments", count), ("minutes", 3)],
@@ -231,6 +260,7 @@ mod tests {
                 as_of: Timestamp(9),
                 revision: 1,
                 finality: Finality::Provisional,
+                by_idleness: false,
             },
         }
     }
@@ -271,9 +301,9 @@ mod tests {
         for day in 1..4 {
             state.take(&figures.plan, &row(&figures.plan, "QVV", day, Some(1)));
         }
-        assert_eq!(state.held_from(3, Level::Icb), None);
+        assert_eq!(state.held_from(3, (Level::Icb, 0)), None);
         state.let_go();
-        assert_eq!(state.held_from(3, Level::Icb), Some(Day(2)));
+        assert_eq!(state.held_from(3, (Level::Icb, 0)), Some(2));
         assert_eq!(
             (
                 state.rows,

@@ -13,8 +13,9 @@ use super::problem::Problem;
 use super::summary::{Summary, iso, label_of};
 use super::{App, Served};
 use crate::adapters::figures::{Held, RowKey};
+use crate::domain::aggregate::Span;
 use crate::domain::place::Level;
-use crate::domain::time::Day;
+use crate::domain::time::{Day, Timestamp};
 use crate::domain::topic::SupplierTopic;
 use crate::engine::plan::Aggregate;
 
@@ -27,6 +28,7 @@ const SMALL: i64 = 5;
 #[serde(default, deny_unknown_fields)]
 pub struct Asked {
     level: Option<String>,
+    window: Option<String>,
     code: Option<String>,
     from: Option<String>,
     to: Option<String>,
@@ -90,11 +92,12 @@ pub async fn aggregates(State(app): State<Served>) -> Json<Value> {
         let levels: Vec<_> = levels(aggregate).into_iter().map(Level::label).collect();
         json!({
             "name": &*aggregate.name,
-            "window": aggregate.window.label(),
+            "follows": aggregate.follows.label(),
+            "windows": aggregate.window_labels(),
             "levels": levels,
             "dimensions": aggregate.dimensions().map(crate::domain::aggregate::Dimension::label).collect::<Vec<_>>(),
             "measures": aggregate.measures.iter().map(|measure| measure.label()).collect::<Vec<_>>(),
-            "ratios": aggregate.ratios.iter().map(|ratio| ratio.label()).collect::<Vec<_>>(),
+            "ratios": aggregate.ratio_labels().collect::<Vec<_>>(),
         })
     });
     Json(json!({ "aggregates": described.collect::<Vec<_>>() }))
@@ -122,21 +125,28 @@ pub async fn rows(
             ),
         )
     })?;
-    let question = Question::of(&app, aggregate, &asked)?;
+    let question = Question::of(&app, (at, aggregate), &asked)?;
     Ok(Json(answer(&app, (at, aggregate), &question)))
 }
 
 struct Question {
     level: Level,
+    /// Which of the aggregate's windows.
+    at: usize,
     code: Option<String>,
-    from: Day,
-    to: Day,
+    /// First days, or minutes of ends.
+    from: i32,
+    to: i32,
     limit: usize,
 }
 
 impl Question {
-    /// Without a level the coarsest; without days the window that holds today.
-    fn of(app: &Arc<App>, aggregate: &Aggregate, asked: &Asked) -> Result<Self, Problem> {
+    /// Without a level the coarsest; without days the window that holds today, or that was published last.
+    fn of(
+        app: &Arc<App>,
+        (number, aggregate): (usize, &Aggregate),
+        asked: &Asked,
+    ) -> Result<Self, Problem> {
         let levels = levels(aggregate);
         let level = match asked.level.as_deref() {
             None => levels.last().copied(),
@@ -150,6 +160,47 @@ impl Question {
                 labels.join(", ")
             ))
         })?;
+        let windows = aggregate.window_labels();
+        let at = match asked.window.as_deref() {
+            None => Some(0),
+            Some(label) => windows.iter().position(|window| window == label),
+        };
+        let at = at.ok_or_else(|| {
+            let windows = windows.join(", ");
+            wrong(format!("window: `{}` has {windows}", aggregate.name))
+        })?;
+        let (code, limit) = (
+            asked.code.clone(),
+            asked.limit.unwrap_or(MOST_ROWS).min(MOST_ROWS),
+        );
+        if aggregate.follows_events() {
+            let minute = |name: &str, text: &Option<String>| match text {
+                None => Ok(None),
+                Some(text) => match chrono::DateTime::parse_from_rfc3339(text) {
+                    Ok(time) => Ok(i32::try_from(time.timestamp().div_euclid(60)).ok()),
+                    Err(_) => Err(wrong(format!(
+                        "{name}: `{text}` is no instant such as 2022-02-28T09:15:00Z"
+                    ))),
+                },
+            };
+            let (from, to) = (minute("from", &asked.from)?, minute("to", &asked.to)?);
+            let last = || app.figures.read().latest_end(number, (level, at), i32::MAX);
+            let to = to
+                .or_else(|| from.is_none().then(last).flatten())
+                .unwrap_or(i32::MAX);
+            let from = from.unwrap_or(to);
+            if to < from {
+                return Err(wrong("to: is before from"));
+            }
+            return Ok(Self {
+                level,
+                at,
+                code,
+                from,
+                to,
+                limit,
+            });
+        }
         let today = app.clock.now().london_day();
         let day = |name: &str, text: &Option<String>, otherwise| match text {
             None => Ok(otherwise),
@@ -163,10 +214,11 @@ impl Question {
         }
         Ok(Self {
             level,
-            code: asked.code.clone(),
-            from: aggregate.window.start(from),
-            to,
-            limit: asked.limit.unwrap_or(MOST_ROWS).min(MOST_ROWS),
+            at,
+            code,
+            from: aggregate.window.start(from).0,
+            to: to.0,
+            limit,
         })
     }
 }
@@ -186,13 +238,18 @@ fn levels(aggregate: &Aggregate) -> Vec<Level> {
 fn answer(app: &App, (at, aggregate): (usize, &Aggregate), question: &Question) -> Value {
     let is_disclosive = matches!(question.level, Level::Practice | Level::Pcn);
     let state = app.figures.read();
-    let mut found =
-        (state.rows(at, question.level, question.from, question.to)).filter(|(key, _)| {
-            question
-                .code
-                .as_deref()
-                .is_none_or(|code| *key.code == *code)
-        });
+    let mut found = (state.rows_of(
+        at,
+        (question.level, question.at),
+        question.from,
+        question.to,
+    ))
+    .filter(|(key, _)| {
+        question
+            .code
+            .as_deref()
+            .is_none_or(|code| *key.code == *code)
+    });
     let rows: Vec<Value> = (found.by_ref().take(question.limit))
         .map(|(key, held)| {
             row(
@@ -208,13 +265,14 @@ fn answer(app: &App, (at, aggregate): (usize, &Aggregate), question: &Question) 
     json!({
         "aggregate": &*aggregate.name,
         "level": question.level.label(),
-        "from": iso(question.from),
-        "to": iso(question.to),
-        "as_of": state.as_of().map(crate::domain::time::Timestamp::to_rfc3339),
+        "window": aggregate.window_labels()[question.at],
+        "from": told(aggregate, question.from),
+        "to": told(aggregate, question.to),
+        "as_of": state.as_of().map(Timestamp::to_rfc3339),
         "is_complete": state.is_complete,
         "is_truncated": is_truncated,
         // Older windows of this level were let go of to bound the memory; the topic has them.
-        "held_from": state.held_from(at, question.level).map(iso),
+        "held_from": state.held_from(at, (question.level, question.at)).map(|from| told(aggregate, from)),
         "disclosure_control": disclosure_control(is_disclosive),
         "rows": rows,
     })
@@ -244,13 +302,13 @@ fn row(aggregate: &Aggregate, name: &str, key: &RowKey, held: &Held, is_disclosi
         figures.extend(
             ratios
                 .into_iter()
-                .map(|(ratio, value)| (ratio.to_owned(), value.into())),
+                .map(|(ratio, value)| (ratio.to_string(), value.into())),
         );
     }
     json!({
         "code": &*key.code,
         "name": name,
-        "window": [iso(key.window), iso(aggregate.window.end(key.window))],
+        "window": window(aggregate, key),
         "dimensions": dimensions,
         "figures": figures,
         "published": {
@@ -259,6 +317,22 @@ fn row(aggregate: &Aggregate, name: &str, key: &RowKey, held: &Held, is_disclosi
             "finality": label_of(held.published.finality),
         },
     })
+}
+
+/// The first day of a window, or the end of one of event time.
+fn told(aggregate: &Aggregate, window: i32) -> String {
+    if aggregate.follows_events() {
+        Timestamp(i64::from(window) * 60_000).to_rfc3339()
+    } else {
+        iso(Day(window))
+    }
+}
+
+fn window(aggregate: &Aggregate, key: &RowKey) -> [String; 2] {
+    match aggregate.span(key.at, key.window) {
+        Span::Days(from, to) => [iso(from), iso(to)],
+        Span::Times(from, to) => [from.to_rfc3339(), to.to_rfc3339()],
+    }
 }
 
 /// `None` is suppressed.

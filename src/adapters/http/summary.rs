@@ -231,7 +231,7 @@ fn add_activity(
         let place = places.entry((level, key.code.to_string())).or_default();
         let count = held.sums[measure];
         let [status, hcp_type, mode, waiting_band] = labels.of(key.dimensions);
-        let is_day = key.window == span.day;
+        let is_day = key.window == span.day.0;
         for block in [Some(&mut place.month), is_day.then_some(&mut place.day)]
             .into_iter()
             .flatten()
@@ -259,7 +259,7 @@ fn add_capacity(
 ) {
     for (key, held) in state.rows(at, level, span.from, span.day) {
         let place = places.entry((level, key.code.to_string())).or_default();
-        let is_day = key.window == span.day;
+        let is_day = key.window == span.day.0;
         for block in [Some(&mut place.month), is_day.then_some(&mut place.day)]
             .into_iter()
             .flatten()
@@ -279,7 +279,7 @@ fn days(state: &State, at: usize, span: Span) -> Days {
         .collect();
     let mut finality = BTreeMap::from([("provisional", 0), ("final", 0), ("restated", 0)]);
     for (key, held) in state.rows(at, Level::England, span.from, span.day) {
-        *counts.entry(key.window).or_default() += held.sums.first().copied().unwrap_or(0);
+        *counts.entry(Day(key.window)).or_default() += held.sums.first().copied().unwrap_or(0);
         let label = label_of(held.published.finality);
         *finality.entry(label).or_default() += 1;
     }

@@ -6,7 +6,7 @@ use super::{COMMIT_BUCKETS, END_TO_END_BUCKETS};
 use crate::domain::disposition::{Disposition, Rejection};
 use crate::domain::place::Level;
 use crate::domain::topic::{ReferenceTopic, Supplier, SupplierTopic};
-use crate::engine::plan::AggregatePlan;
+use crate::engine::plan::{Aggregate, AggregatePlan};
 
 /// Levels whose figures are told as metrics, with the most codes that each may have. Reference data are data:
 /// codes beyond these are not told, whatever the register says. England has 42 ICBs and 7 regions.
@@ -52,6 +52,7 @@ impl Budget {
                 ("gpad_consumer_lag_records", topics + 2),
                 ("gpad_dead_letters_total", topics * Rejection::ALL.len()),
                 ("gpad_end_to_end_seconds", histogram(&END_TO_END_BUCKETS)),
+                ("gpad_events_too_old_total", 1),
                 ("gpad_pending_records", topics),
                 ("gpad_records_total", topics * ends),
                 ("gpad_reference_records_total", ReferenceTopic::ALL.len()),
@@ -88,30 +89,24 @@ impl Budget {
     }
 }
 
-/// Level by level: codes times measures; the window that holds now is one.
 fn aggregates(plan: &AggregatePlan) -> usize {
+    plan.aggregates.iter().map(series_of).sum()
+}
+
+/// The most series of one aggregate. Level by level: codes times figures, of the last window of each length.
+#[must_use]
+pub fn series_of(aggregate: &Aggregate) -> usize {
     let codes = |level: Level| {
         LEVELS
             .iter()
             .find(|(told, _)| *told == level)
             .map_or(0, |(_, most)| *most)
     };
-    plan.aggregates
-        .iter()
-        .map(|aggregate| {
-            let above: usize = aggregate
-                .above_practice()
-                .iter()
-                .map(|level| codes(*level))
-                .sum();
-            let supplier = if aggregate.has_supplier() {
-                codes(Level::Supplier)
-            } else {
-                0
-            };
-            (above + supplier) * (aggregate.measures.len() + aggregate.ratios.len())
-        })
-        .sum()
+    let above = aggregate.above_practice().iter().map(|level| codes(*level));
+    let supplier = aggregate.has_supplier().then(|| codes(Level::Supplier));
+    let places: usize = above.chain(supplier).sum();
+    let figures = aggregate.measures.len() + aggregate.ratio_labels().count();
+    places * figures * aggregate.window_labels().len()
 }
 
 impl fmt::Display for Budget {

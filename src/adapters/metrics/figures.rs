@@ -12,9 +12,23 @@ use crate::domain::time::Timestamp;
 
 pub fn tell(figures: &Figures, now: Timestamp, gauge: &GaugeVec) {
     let today = now.london_day();
+    let minute = i32::try_from(now.0.div_euclid(60_000)).unwrap_or(i32::MAX);
     let state = figures.read();
-    for (at, aggregate) in figures.plan.aggregates.iter().enumerate() {
-        let window = aggregate.window.start(today);
+    let windows = figures
+        .plan
+        .aggregates
+        .iter()
+        .enumerate()
+        .flat_map(|(at, aggregate)| {
+            let labels = aggregate.window_labels().into_iter().enumerate();
+            labels.map(move |(of, label)| (at, aggregate, of, label))
+        });
+    for (at, aggregate, of, label) in windows {
+        // The last window of event time that has ended: it is whole.
+        let window = match aggregate.rolling.get(of) {
+            None => aggregate.window.start(today).0,
+            Some(rolling) => minute.div_euclid(rolling.step) * rolling.step,
+        };
         for (level, most) in LEVELS {
             let has_level = match level {
                 Level::Supplier => aggregate.has_supplier(),
@@ -29,7 +43,7 @@ pub fn tell(figures: &Figures, now: Timestamp, gauge: &GaugeVec) {
                 continue;
             }
             let mut sums: BTreeMap<&Arc<str>, Vec<i64>> = BTreeMap::new();
-            for (key, held) in state.rows(at, level, window, window) {
+            for (key, held) in state.rows_of(at, (level, of), window, window) {
                 let sums = sums
                     .entry(&key.code)
                     .or_insert_with(|| vec![0; held.sums.len()]);
@@ -39,20 +53,14 @@ pub fn tell(figures: &Figures, now: Timestamp, gauge: &GaugeVec) {
             }
             for (code, sums) in sums.into_iter().take(most) {
                 let set = |measure: &str, value: f64| {
-                    let labels = [
-                        &*aggregate.name,
-                        aggregate.window.label(),
-                        level.label(),
-                        code,
-                        measure,
-                    ];
+                    let labels = [&*aggregate.name, &*label, level.label(), code, measure];
                     gauge.with_label_values(&labels).set(value);
                 };
                 for (measure, sum) in aggregate.measures.iter().zip(&sums) {
                     set(measure.label(), *sum as f64);
                 }
                 for (ratio, value) in aggregate.ratios_of(&sums) {
-                    set(ratio, value);
+                    set(&ratio, value);
                 }
             }
         }

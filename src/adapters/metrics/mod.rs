@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 use super::clock::Clock;
@@ -20,7 +21,7 @@ use crate::domain::topic::{Supplier, SupplierTopic};
 use crate::engine::ledger::Counts;
 use crate::engine::watermark::Watermarks;
 
-pub use budget::{Budget, OverBudget};
+pub use budget::{Budget, OverBudget, series_of};
 pub use keeping::Keeping;
 pub use text::Format;
 
@@ -68,6 +69,7 @@ pub struct Metrics {
     series: IntGauge,
     reference: IntCounterVec,
     dead_letters: IntCounterVec,
+    too_old: IntCounter,
     aggregate: GaugeVec,
     undecided: IntGaugeVec,
     keeping: Keeping,
@@ -146,6 +148,11 @@ impl Metrics {
                 "Records refused in this process, which lie in gpad.dead-letters.",
                 &["topic", "reason"],
             ),
+            too_old: IntCounter::new(
+                "gpad_events_too_old_total",
+                "Events too old for any rolling window that is kept: changes of panes, of each stage that keeps windows.",
+            )
+            .expect(made),
             aggregate: floats(
                 "gpad_aggregate",
                 "Committed figures of the window that holds now, summed over the dimensions.",
@@ -176,7 +183,7 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let collectors: [Box<dyn prometheus::core::Collector>; 15] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 16] = [
             Box::new(self.records.clone()),
             Box::new(self.pending.clone()),
             Box::new(self.watermark.clone()),
@@ -188,6 +195,7 @@ impl Metrics {
             Box::new(self.series.clone()),
             Box::new(self.reference.clone()),
             Box::new(self.dead_letters.clone()),
+            Box::new(self.too_old.clone()),
             Box::new(self.aggregate.clone()),
             Box::new(self.undecided.clone()),
             Box::new(self.undecided_for.clone()),
@@ -228,6 +236,11 @@ impl Metrics {
         self.undecided.with_label_values(&[topic]).set(records);
         let seconds = self.undecided_for.with_label_values(&[topic]);
         seconds.set(stood.as_secs_f64());
+    }
+
+    /// Events came that are too old for any window.
+    pub fn too_old(&self, events: u64) {
+        self.too_old.inc_by(events);
     }
 
     /// How many reasons there are not to be ready.

@@ -7,6 +7,7 @@ pub mod block;
 mod chunks;
 pub mod consultations;
 mod index;
+pub mod moments;
 pub mod native;
 mod packed;
 pub mod practices;

@@ -11,6 +11,7 @@ use super::block::{Fields, Kept};
 use super::chunks::Chunks;
 use super::consultations::ConsultationIndex;
 use super::index::Index;
+use super::moments::AllMoments;
 use super::packed::{Maybe, Millis, Minutes};
 use super::practices::PracticeNumber;
 use super::slot_types::SlotTypeIndex;
@@ -309,6 +310,9 @@ impl Slot {
 }
 
 impl Slot {
+    /// Bytes written of one.
+    const WRITTEN: usize = 52;
+
     fn write(&self, into: &mut Vec<u8>) {
         let mut put = |bytes: &[u8]| into.extend_from_slice(bytes);
         for word in self.identity {
@@ -363,12 +367,18 @@ impl Kept for Slots {
 
     fn write(&self, number: u32, into: &mut Vec<u8>) {
         self.entries.get(number).write(into);
+        if let Some(moments) = &self.moments {
+            moments.write(number, into);
+        }
     }
 
     fn read(&mut self, number: u32, bytes: &[u8]) -> Option<()> {
-        let slot = Slot::read(bytes)?;
-        self.entries.set(number, slot, Slot::vacant);
-        Some(())
+        let (slot, rest) = bytes.split_at_checked(Slot::WRITTEN)?;
+        self.entries.set(number, Slot::read(slot)?, Slot::vacant);
+        match &mut self.moments {
+            Some(moments) => moments.read(number, rest),
+            None => rest.is_empty().then_some(()),
+        }
     }
 }
 
@@ -402,6 +412,8 @@ fn unpack_category(packed: u32) -> CategorySource {
 pub struct Slots {
     index: Index,
     entries: Chunks<Slot>,
+    /// Kept where an aggregate follows event time.
+    moments: Option<AllMoments>,
     /// Numbers that are vacant.
     free: Vec<u32>,
 }
@@ -422,6 +434,20 @@ const fn hash(identity: Identity) -> u64 {
 }
 
 impl Slots {
+    /// From here on what happened to bookings is kept too.
+    pub fn keep_moments(&mut self) {
+        self.moments = Some(AllMoments::default());
+    }
+
+    #[must_use]
+    pub const fn moments(&self) -> Option<&AllMoments> {
+        self.moments.as_ref()
+    }
+
+    pub const fn moments_mut(&mut self) -> Option<&mut AllMoments> {
+        self.moments.as_mut()
+    }
+
     #[inline]
     #[must_use]
     pub fn find(&self, identity: Identity) -> Option<SlotIndex> {
@@ -474,6 +500,9 @@ impl Slots {
             self.index.remove(hash(slot.identity()), index.0);
             *slot = Slot::vacant();
             self.free.push(index.0);
+            if let Some(moments) = &mut self.moments {
+                moments.vacate(index.0);
+            }
         }
     }
 
@@ -516,6 +545,10 @@ impl Slots {
     /// Bytes on the heap.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.entries.bytes() + self.index.bytes() + self.free.capacity() * size_of::<u32>()
+        let moments = self.moments.as_ref().map_or(0, AllMoments::bytes);
+        self.entries.bytes()
+            + self.index.bytes()
+            + moments
+            + self.free.capacity() * size_of::<u32>()
     }
 }

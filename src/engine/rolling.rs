@@ -1,0 +1,505 @@
+//! Windows that roll over event time, one level of one aggregate: sums by pane, and a row for each window's end.
+//
+//   panes     |--|--|--|--|--|--|--|--|--|--|     each event counts in one, whatever windows there are
+//   windows          [----------------)           ends are multiples of the step, up to the first after now
+//                       [----------------)        = the window before + the panes that enter − those that leave
+//
+// A change goes to its pane and to the windows that hold it and have begun to be published; a window that is new is
+// made from the one before it. So taking an event in costs the same whatever windows there are, and what a change of a pane
+// costs is bounded by the windows that hold it.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use crate::domain::aggregate::Rolling;
+use crate::domain::time::Timestamp;
+
+use super::changes::Changes;
+use super::places::Ranks;
+use super::plan::Aggregate;
+use super::table::{Key, Table};
+
+/// Where a key's dimensions hold the index of its window: above all that a plan packs.
+const WINDOW_SHIFT: u32 = 60;
+const DAY: i32 = 24 * 60;
+
+/// A row of a window that has changed.
+#[derive(Debug)]
+pub struct Rolled<'a> {
+    /// Its window is the minute of its end; the dimensions are without the window's index.
+    pub key: Key,
+    /// Index of the window in the aggregate.
+    pub at: usize,
+    /// Revision, and whether it was final: as [`super::rows::Rows`] keeps it.
+    pub standing: &'a mut i64,
+    pub figures: &'a [i64],
+    /// By how much they have changed.
+    pub change: &'a [i64],
+}
+
+/// Sums and rows of one level of one aggregate.
+#[derive(Debug)]
+pub struct Windows {
+    spans: Vec<Rolling>,
+    pane: i32,
+    longest: i32,
+    kept: i32,
+    columns: usize,
+    panes: Table,
+    /// Numbers of panes' entries by their first minute.
+    by_minute: BTreeMap<i32, Vec<u32>>,
+    /// A word for the row's standing, then its figures.
+    rows: Table,
+    /// Numbers of rows by window and end.
+    by_end: BTreeMap<(usize, i32), Vec<u32>>,
+    /// The minute up to which windows have been made; the least before the first.
+    now: i32,
+    /// Rows touched since the last settlement, with where their figures of before lie.
+    touched: FxHashMap<u32, usize>,
+    stood: Vec<i64>,
+    changed_panes: Vec<u32>,
+    changed_rows: Vec<u32>,
+    /// Events too old for any window that is kept, since this was last asked.
+    too_old: u64,
+}
+
+/// The minute of a time; the least there is before any was told.
+fn minute_of(now: Timestamp) -> i32 {
+    let latest = i64::from(i32::MAX / 2);
+    let minute = now.0.div_euclid(60_000).min(latest);
+    i32::try_from(minute).unwrap_or(i32::MIN)
+}
+
+/// The first multiple of `step` after a minute.
+const fn after(minute: i32, step: i32) -> i32 {
+    (minute.div_euclid(step) + 1) * step
+}
+
+impl Windows {
+    #[must_use]
+    pub fn new(aggregate: &Aggregate) -> Self {
+        let columns = aggregate.columns();
+        Self {
+            spans: aggregate.rolling.clone(),
+            pane: aggregate.pane(),
+            longest: aggregate.longest(),
+            kept: i32::from(aggregate.kept_days) * DAY,
+            columns,
+            panes: Table::new(columns),
+            by_minute: BTreeMap::new(),
+            rows: Table::new(1 + columns),
+            by_end: BTreeMap::new(),
+            now: i32::MIN,
+            touched: FxHashMap::default(),
+            stood: Vec::new(),
+            changed_panes: Vec::new(),
+            changed_rows: Vec::new(),
+            too_old: 0,
+        }
+    }
+
+    /// Takes in what was added to panes, and moves on to `now`: hands over each row that has changed, places by rank,
+    /// then window, end and dimensions.
+    pub fn settle(
+        &mut self,
+        changes: &mut Changes,
+        now: Timestamp,
+        ranks: &Ranks,
+        mut see: impl FnMut(Rolled<'_>),
+    ) {
+        self.advance(minute_of(now).max(self.now));
+        changes.drain(ranks, |key, sums| self.add(key, sums));
+        self.evict();
+        let mut order: Vec<_> = self
+            .touched
+            .iter()
+            .map(|(number, stood)| (*number, *stood))
+            .collect();
+        order.sort_unstable_by_key(|(number, _)| {
+            let (key, _) = self.rows.entry(*number);
+            let dimensions = key.dimensions & !(u64::MAX << WINDOW_SHIFT);
+            let at = key.dimensions >> WINDOW_SHIFT;
+            (ranks.of(key.place), at, key.window, dimensions)
+        });
+        let oldest = self.oldest_end();
+        for (number, stood) in order {
+            let (key, words) = self.rows.entry_mut(number);
+            let (standing, figures) = words.split_first_mut().expect("a row has its standing");
+            let stood = &mut self.stood[stood..stood + self.columns];
+            for (stood, figure) in stood.iter_mut().zip(&*figures) {
+                *stood = figure - *stood;
+            }
+            let at = (key.dimensions >> WINDOW_SHIFT) as usize;
+            let dimensions = key.dimensions & !(u64::MAX << WINDOW_SHIFT);
+            if stood.iter().any(|change| *change != 0) {
+                see(Rolled {
+                    key: Key { dimensions, ..key },
+                    at,
+                    standing: &mut *standing,
+                    figures: &*figures,
+                    change: &*stood,
+                });
+            }
+            // Never published, or published for the last time.
+            if *standing == 0 || key.window <= oldest {
+                self.rows.vacate(number);
+                if let Some(numbers) = self.by_end.get_mut(&(at, key.window)) {
+                    numbers.retain(|found| *found != number);
+                }
+            }
+            self.changed_rows.push(number);
+        }
+        self.by_end.retain(|_, numbers| !numbers.is_empty());
+        self.touched.clear();
+        self.stood.clear();
+    }
+
+    /// Events that came too late for any window that is kept, since this was last asked.
+    pub fn take_too_old(&mut self) -> u64 {
+        std::mem::take(&mut self.too_old)
+    }
+
+    /// Windows that end here or before are not kept.
+    const fn oldest_end(&self) -> i32 {
+        self.now.saturating_sub(self.kept)
+    }
+
+    /// Makes the windows whose time has come.
+    fn advance(&mut self, now: i32) {
+        let before = std::mem::replace(&mut self.now, now);
+        if before == now {
+            return;
+        }
+        if before == i32::MIN {
+            // What came before any time was told.
+            for number in self.panes.numbers() {
+                let (key, words) = self.panes.entry(number);
+                let sums = words.to_vec();
+                self.spread(key, &sums);
+            }
+            return;
+        }
+        for at in 0..self.spans.len() {
+            let Rolling { minutes, step } = self.spans[at];
+            let first = after(before, step) + step;
+            // Behind a gap longer than the window nothing stands but what has come since.
+            for end in (first..=after(now, step)).step_by(step as usize) {
+                self.make(at, end, minutes, step);
+            }
+        }
+    }
+
+    /// The window before, and the panes that enter, less those that leave.
+    fn make(&mut self, at: usize, end: i32, minutes: i32, step: i32) {
+        let before = self
+            .by_end
+            .get(&(at, end - step))
+            .cloned()
+            .unwrap_or_default();
+        let of_minutes = |panes: &BTreeMap<i32, Vec<u32>>, from: i32, to: i32| -> Vec<u32> {
+            panes
+                .range(from..to)
+                .flat_map(|(_, numbers)| numbers)
+                .copied()
+                .collect()
+        };
+        let enter = of_minutes(&self.by_minute, end - step, end);
+        let leave = of_minutes(&self.by_minute, end - step - minutes, end - minutes);
+        let mut sums = vec![0; self.columns];
+        for number in before {
+            let (key, words) = self.rows.entry(number);
+            sums.copy_from_slice(&words[1..]);
+            let row = Key { window: end, ..key };
+            self.touch(row, &sums, 1);
+        }
+        for (numbers, sign) in [(enter, 1), (leave, -1)] {
+            for number in numbers {
+                let (key, words) = self.panes.entry(number);
+                sums.copy_from_slice(words);
+                let row = Self::row(key, at, end);
+                self.touch(row, &sums, sign);
+            }
+        }
+    }
+
+    const fn row(pane: Key, at: usize, end: i32) -> Key {
+        Key {
+            place: pane.place,
+            window: end,
+            dimensions: pane.dimensions | (at as u64) << WINDOW_SHIFT,
+        }
+    }
+
+    /// Adds to a pane, whose number the key has for its window, and to the windows that hold it.
+    fn add(&mut self, key: Key, sums: &[i64]) {
+        let minute = key.window.saturating_mul(self.pane);
+        if minute < self.oldest_end().saturating_sub(self.longest) {
+            self.too_old += 1;
+            return;
+        }
+        let key = Key {
+            window: minute,
+            ..key
+        };
+        let panes = self.panes.len();
+        let (number, words) = self.panes.words_of(key);
+        for (word, sum) in words.iter_mut().zip(sums) {
+            *word += sum;
+        }
+        if self.panes.len() > panes {
+            self.by_minute.entry(minute).or_default().push(number);
+        }
+        self.changed_panes.push(number);
+        if self.now > i32::MIN {
+            self.spread(key, sums);
+        }
+    }
+
+    /// Adds to the windows that hold a pane.
+    fn spread(&mut self, key: Key, sums: &[i64]) {
+        let minute = key.window;
+        for at in 0..self.spans.len() {
+            let Rolling { minutes, step } = self.spans[at];
+            let first = after(minute, step).max(after(self.oldest_end(), step));
+            let last = (minute + minutes).min(after(self.now, step));
+            for end in (first..=last).step_by(step as usize) {
+                self.touch(Self::row(key, at, end), sums, 1);
+            }
+        }
+    }
+
+    /// Adds to a row, and notes what stood before the first change of a settlement.
+    fn touch(&mut self, key: Key, sums: &[i64], sign: i64) {
+        let rows = self.rows.len();
+        let (number, words) = self.rows.words_of(key);
+        let stood = self.stood.len();
+        self.touched.entry(number).or_insert_with(|| {
+            self.stood.extend_from_slice(&words[1..]);
+            stood
+        });
+        for (word, sum) in words[1..].iter_mut().zip(sums) {
+            *word += sign * sum;
+        }
+        if self.rows.len() > rows {
+            let at = (key.dimensions >> WINDOW_SHIFT) as usize;
+            self.by_end
+                .entry((at, key.window))
+                .or_default()
+                .push(number);
+        }
+    }
+
+    /// Takes back the rows that are no longer kept, and forgets the panes that no row holds.
+    fn evict(&mut self) {
+        let oldest = self.oldest_end();
+        for at in 0..self.spans.len() {
+            let old = self.by_end.range((at, i32::MIN)..=(at, oldest));
+            let numbers: Vec<u32> = old.flat_map(|(_, numbers)| numbers).copied().collect();
+            for number in numbers {
+                let (key, words) = self.rows.entry(number);
+                let sums = words[1..].to_vec();
+                self.touch(key, &sums, -1);
+            }
+        }
+        let kept = self
+            .by_minute
+            .split_off(&oldest.saturating_sub(self.longest));
+        for number in std::mem::replace(&mut self.by_minute, kept)
+            .into_values()
+            .flatten()
+        {
+            self.panes.vacate(number);
+            self.changed_panes.push(number);
+        }
+    }
+
+    /// The numbers of panes and rows that have changed since this was last asked, some perhaps twice.
+    pub fn take_changed(&mut self) -> [Vec<u32>; 2] {
+        [
+            std::mem::take(&mut self.changed_panes),
+            std::mem::take(&mut self.changed_rows),
+        ]
+    }
+
+    /// Panes, then rows.
+    #[must_use]
+    pub const fn tables(&self) -> [&Table; 2] {
+        [&self.panes, &self.rows]
+    }
+
+    /// As [`Self::tables`].
+    pub const fn tables_mut(&mut self) -> [&mut Table; 2] {
+        [&mut self.panes, &mut self.rows]
+    }
+
+    /// Makes what was read back ready to go on from the time of its settlement.
+    pub fn restored(&mut self, now: Timestamp) {
+        self.now = minute_of(now);
+        self.panes.restored();
+        self.rows.restored();
+        self.by_minute.clear();
+        for number in self.panes.numbers() {
+            let (key, _) = self.panes.entry(number);
+            self.by_minute.entry(key.window).or_default().push(number);
+        }
+        self.by_end.clear();
+        for number in self.rows.numbers() {
+            let (key, _) = self.rows.entry(number);
+            let at = (key.dimensions >> WINDOW_SHIFT) as usize;
+            self.by_end
+                .entry((at, key.window))
+                .or_default()
+                .push(number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::aggregate::{Declaration, Follows, Measure, Window};
+    use crate::domain::place::Level;
+    use crate::engine::plan::AggregatePlan;
+
+    const MINUTE: i64 = 60_000;
+    const START: i32 = 27_000_000;
+
+    fn aggregate(kept_days: u16) -> Aggregate {
+        let (levels, measures) = ([Level::England], [Measure::Bookings]);
+        let declaration = Declaration {
+            follows: Follows::EventTime,
+            rolling: ["15 min every 5 min", "1 h every 30 min", "2 d every 24 h"]
+                .map(|text| Rolling::parse(text).expect("a window"))
+                .into(),
+            kept_days,
+            ..Declaration::of_days("seen", Window::Day, &levels, &measures)
+        };
+        let mut plan = AggregatePlan::compile(&[declaration]).expect("it holds together");
+        plan.aggregates.remove(0)
+    }
+
+    type Shown = BTreeMap<(u32, usize, i32), i64>;
+
+    /// Settles, and applies what is handed over as a compacted topic would.
+    fn settle(windows: &mut Windows, changes: &mut Changes, now: i32, shown: &mut Shown) {
+        let now = Timestamp(i64::from(now) * MINUTE);
+        windows.settle(changes, now, &Ranks::identity(3), |rolled| {
+            *rolled.standing += 2;
+            let key = (rolled.key.place, rolled.at, rolled.key.window);
+            let stood = shown.remove(&key).unwrap_or(0);
+            assert_eq!(stood + rolled.change[0], rolled.figures[0], "{key:?}");
+            if rolled.figures[0] != 0 {
+                shown.insert(key, rolled.figures[0]);
+            }
+        });
+    }
+
+    /// Each window from scratch.
+    fn recount(aggregate: &Aggregate, events: &[(u32, i32, i64)], now: i32) -> Shown {
+        let mut shown = Shown::new();
+        let oldest = now - i32::from(aggregate.kept_days) * DAY;
+        for (at, rolling) in aggregate.rolling.iter().enumerate() {
+            let mut end = oldest.div_euclid(rolling.step) * rolling.step + rolling.step;
+            while end - rolling.step <= now {
+                for (place, minute, count) in events {
+                    if (end - rolling.minutes..end).contains(minute) {
+                        *shown.entry((*place, at, end)).or_default() += count;
+                    }
+                }
+                end += rolling.step;
+            }
+        }
+        shown.retain(|_, count| *count != 0);
+        shown
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+        /// Whatever came when, in whatever batches, late, ahead of time or taken back: each window that is kept is the sum of
+        /// its events.
+        #[test]
+        fn windows_are_recounts(
+            batches in vec((vec((0..3_u32, -4_000..2_000_i32, -1..4_i64), 0..6), 0..2_500_i32), 1..12),
+            restarts in 0..12_usize,
+        ) {
+            let aggregate = aggregate(3);
+            let (mut windows, mut changes) = (Windows::new(&aggregate), Changes::new(1));
+            let (mut shown, mut now, mut events) = (Shown::new(), START, Vec::new());
+            // Some before any time was told, as tests and loading do.
+            let early = Key { place: 0, window: (START - 7).div_euclid(aggregate.pane()), dimensions: 0 };
+            changes.add(early, &[1], 1);
+            events.push((0, START - 7, 1));
+            windows.settle(&mut changes, Timestamp(i64::MIN), &Ranks::identity(3), |_| unreachable!("no window has begun"));
+            for (number, (batch, passes)) in batches.into_iter().enumerate() {
+                for (place, minute, count) in batch {
+                    let minute = now + minute;
+                    let key = Key { place, window: minute.div_euclid(aggregate.pane()), dimensions: 0 };
+                    changes.add(key, &[count], 1);
+                    events.push((place, minute, count));
+                }
+                now += passes;
+                settle(&mut windows, &mut changes, now, &mut shown);
+                prop_assert_eq!(&shown, &recount(&aggregate, &events, now));
+                if number == restarts {
+                    let mut again = Windows::new(&aggregate);
+                    for (from, to) in windows.tables().into_iter().zip(again.tables_mut()) {
+                        use crate::engine::state::block::Kept;
+                        for number in 0..from.entries() {
+                            let mut bytes = Vec::new();
+                            from.write(number, &mut bytes);
+                            prop_assert_eq!(to.read(number, &bytes), Some(()));
+                        }
+                    }
+                    again.restored(Timestamp(i64::from(now) * MINUTE));
+                    windows = again;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_too_old_for_any_window_is_counted_and_the_memory_is_that_of_what_is_kept() {
+        let aggregate = aggregate(1);
+        let (mut windows, mut changes) = (Windows::new(&aggregate), Changes::new(1));
+        let mut shown = Shown::new();
+        for day in 0..40 {
+            for hour in 0..24 {
+                let minute = START + day * DAY + hour * 60;
+                let window = minute.div_euclid(aggregate.pane());
+                changes.add(
+                    Key {
+                        place: 0,
+                        window,
+                        dimensions: 0,
+                    },
+                    &[1],
+                    1,
+                );
+                settle(&mut windows, &mut changes, minute, &mut shown);
+            }
+        }
+        let [panes, rows] = windows.tables().map(Table::len);
+        assert!(panes <= 24 * 4, "{panes} panes");
+        assert!(rows <= 25 * (3 + 2) + 3, "{rows} rows");
+        assert_eq!(windows.take_too_old(), 0);
+        let window = START.div_euclid(aggregate.pane());
+        changes.add(
+            Key {
+                place: 0,
+                window,
+                dimensions: 0,
+            },
+            &[1],
+            1,
+        );
+        settle(&mut windows, &mut changes, START + 40 * DAY, &mut shown);
+        assert_eq!(windows.take_too_old(), 1);
+    }
+}
