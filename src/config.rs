@@ -190,7 +190,7 @@ impl Default for Settings {
             http: Http {
                 address: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
             },
-            metrics: Metrics { series: 5_000 },
+            metrics: Metrics { series: 10_000 },
             clock: ClockSetting::Wall,
             aggregates: None,
         }
