@@ -334,6 +334,13 @@ fn the_figures_are_those_of_one_run_without_a_kill(directory: &Path) {
     );
 }
 
+/// Whether the second stage has read every delta.
+fn everything_is_read(log: &Arc<EmbeddedLog>) -> bool {
+    let end = log.ends(DELTAS, 0).unwrap().end;
+    let committed = log.committed(&[(DELTAS, 0)]).unwrap();
+    committed.positions.iter().any(|at| at.next == end)
+}
+
 /// Runs the service until nothing is left to read.
 fn bring_up(log: &Arc<EmbeddedLog>) {
     let settings = Settings::default();
@@ -357,7 +364,8 @@ fn bring_up(log: &Arc<EmbeddedLog>) {
         let began = monotonic();
         let mut still = 0;
         let mut last = 0;
-        while still < 15 {
+        // Windows of event time of some weeks may take a settlement of the second stage some seconds.
+        while still < 40 || !everything_is_read(log) {
             assert!(began.elapsed() < Duration::from_mins(1) && !running.is_finished());
             std::thread::sleep(Duration::from_millis(100));
             let written = [LEDGER, DELTAS]
