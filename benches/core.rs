@@ -35,7 +35,10 @@ const DECODE: &str = "decode alone";
 const ACTIVITY: &str = "core, `activity` alone";
 const ALL: &str = "core, all default aggregates";
 const BACKLOG: &str = "the same, as a backlog";
-const NAMES: [&str; 4] = [DECODE, ACTIVITY, ALL, BACKLOG];
+/// Without windows of event time and days to come.
+const DAYS: &str = "core, the eight of past days";
+const DAYS_BACKLOG: &str = "those eight, as a backlog";
+const NAMES: [&str; 6] = [DECODE, ACTIVITY, DAYS, DAYS_BACKLOG, ALL, BACKLOG];
 
 /// A month in memory, in the order of extraction.
 #[derive(Default)]
@@ -257,6 +260,14 @@ fn main() {
     let table: toml::Table = text.parse().expect("TOML");
     let declared = (table["aggregate"].clone(), Origin::Default);
     let activity = plan(aggregates::plan(Some(&declared)).expect("the declaration compiles"));
+    let table: toml::Table = include_str!("../deploy/aggregates.toml")
+        .parse()
+        .expect("TOML");
+    let past = table["aggregate"].as_array().expect("tables").iter();
+    let past =
+        past.filter(|table| !matches!(table["name"].as_str(), Some("forward_look" | "pressure")));
+    let declared = (toml::Value::Array(past.cloned().collect()), Origin::Default);
+    let days = plan(aggregates::plan(Some(&declared)).expect("the declarations compile"));
     let asked: Vec<_> = std::env::args()
         .skip(1)
         .filter(|word| word != "--bench")
@@ -272,6 +283,8 @@ fn main() {
             seconds.push(match name {
                 DECODE => decode(&month, &decoders),
                 ACTIVITY => pass(&month, &decoders, &activity),
+                DAYS => pass(&month, &decoders, &days),
+                DAYS_BACKLOG => backlog(&month, &decoders, &days),
                 ALL => pass(&month, &decoders, &all),
                 _ => backlog(&month, &decoders, &all),
             });

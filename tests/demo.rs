@@ -232,6 +232,22 @@ fn it_shows_what_it_promises(demo: &Demo) {
         let told = &row["figures"]["appointments"];
         assert!(told.is_null() || told.as_i64().unwrap() % 5 == 0, "{row}");
     }
+    let hour = demo.json("/api/v1/aggregates/pressure?level=england&window=1%20h");
+    let row = &hour["rows"][0];
+    let instant = |at: usize| {
+        let text = row["window"][at].as_str().unwrap();
+        chrono::DateTime::parse_from_rfc3339(text).unwrap()
+    };
+    assert_eq!((instant(1) - instant(0)).num_minutes(), 60, "{hour}");
+    assert!(row["figures"]["bookings"].is_i64(), "{hour}");
+    let today = demo.json("/api/v1/aggregates/forward_look?level=england");
+    let offered = today["rows"][0]["figures"]["slots_offered"].as_i64();
+    assert!(offered > Some(0), "{today}");
+    let (status, _, body) = demo.get("/api/v1/aggregates/pressure?window=2%20h", "*/*");
+    assert!(
+        status == 400 && body.contains("15 min, 1 h, 24 h, 7 d, 28 d"),
+        "{body}"
+    );
     let (status, head, body) = demo.get("/api/v1/aggregates/nothing", "*/*");
     assert!(
         status == 404 && head.contains("application/problem+json") && body.contains("activity"),

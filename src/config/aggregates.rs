@@ -59,20 +59,17 @@ pub fn plan(declared: Option<&(Value, Origin)>) -> Result<AggregatePlan, ConfigE
         let place = Place { name, ..place };
         let declaration = declaration(table, &place)?;
         // Alone, so that what does not hold together is told with its line.
-        AggregatePlan::compile(std::slice::from_ref(&declaration)).map_err(|error| {
-            place.wrong(
-                error.key(),
-                &error.to_string(),
-                "a declaration that holds together".to_owned(),
-            )
+        AggregatePlan::compile(std::slice::from_ref(&declaration)).map_err(|source| {
+            ConfigError::Unsound {
+                origin: place.of(source.key()),
+                source,
+            }
         })?;
         declarations.push(declaration);
     }
-    AggregatePlan::compile(&declarations).map_err(|error| ConfigError::Value {
+    AggregatePlan::compile(&declarations).map_err(|source| ConfigError::Unsound {
         origin: origin.clone(),
-        key: "aggregate".to_owned(),
-        value: error.to_string(),
-        expected: "declarations that hold together".to_owned(),
+        source,
     })
 }
 

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use crate::engine::plan::PlanError;
+
 /// Variables under this prefix override the file; `kafka.brokers` is `GPAD_KAFKA_BROKERS`.
 const PREFIX: &str = "GPAD_";
 /// Belong to the tests, never to the service.
@@ -51,6 +53,8 @@ pub enum ConfigError {
         key: String,
         hint: String,
     },
+    #[error("{origin}: {source}")]
+    Unsound { origin: Origin, source: PlanError },
     #[error("{}: {source}", path.display())]
     Unreadable {
         path: PathBuf,

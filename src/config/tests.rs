@@ -239,3 +239,38 @@ fn a_file_that_is_missing_or_not_toml_is_named() {
         "{error}"
     );
 }
+
+#[test]
+fn what_is_wrong_with_an_aggregate_is_told_with_its_line() {
+    let file = "[kafka]\ngroup = 'g'\n\n[[aggregate]]\nname = 'triage'\nfollows = 'event_time'\n\
+                rolling = ['24 h every 1 h']\nlevels = ['pcn']\nwhere = { mode = ['Telephone'] }\n\
+                measures = ['bookings']\n\n[[aggregate]]\nname = 'other'\nlevels = ['england']\nmeasures = ['appointments']\n";
+    let told = |file: &str| {
+        let (settings, _) = load(file, &[]).unwrap();
+        let error = aggregates::plan(settings.aggregates.as_ref()).map(|_| ());
+        error.map_err(|error| error.to_string())
+    };
+    assert_eq!(told(file), Ok(()));
+    let cases = [
+        ("every 1 h", "every 7 h", 7, "24 h every 7 h"),
+        ("'pcn'", "'parish'", 8, "parish"),
+        ("'Telephone'", "'Phone'", 9, "Phone"),
+        (
+            "['bookings']",
+            "['bookings', 'slots_offered']",
+            10,
+            "slots_offered",
+        ),
+        ("where", "were", 9, "were"),
+        ("'other'", "'Other'", 13, "Other"),
+        ("['appointments']", "['dna']", 15, "appointment_date"),
+        ("'event_time'", "'appointment_date'", 7, "rolling"),
+    ];
+    for (is, becomes, line, named) in cases {
+        let error = told(&file.replace(is, becomes)).expect_err(becomes);
+        let place = error.split_once(": ").map(|(place, _)| place.to_owned());
+        let place = place.unwrap_or_default();
+        assert!(place.ends_with(&format!(":{line}")), "{becomes}: {error}");
+        assert!(error.contains(named), "{becomes}: {error}");
+    }
+}

@@ -55,10 +55,9 @@ impl PlanError {
         match self {
             Self::Name(_) | Self::Repeated(_) => "name",
             Self::List { list, .. } => list,
-            Self::Unfit { .. } => "dimensions",
             Self::Share { .. } => "ratios",
             Self::Key { key, .. } => key,
-            Self::Follows { .. } => "measures",
+            Self::Unfit { .. } | Self::Follows { .. } => "measures",
         }
     }
 }

@@ -9,6 +9,7 @@
 // costs is bounded by the windows that hold it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use rustc_hash::FxHashMap;
 
@@ -144,13 +145,15 @@ impl Windows {
             // Never published, or published for the last time.
             if *standing == 0 || key.window <= oldest {
                 self.rows.vacate(number);
-                if let Some(numbers) = self.by_end.get_mut(&(at, key.window)) {
-                    numbers.retain(|found| *found != number);
+                if let Entry::Occupied(mut numbers) = self.by_end.entry((at, key.window)) {
+                    numbers.get_mut().retain(|found| *found != number);
+                    if numbers.get().is_empty() {
+                        numbers.remove();
+                    }
                 }
             }
             self.changed_rows.push(number);
         }
-        self.by_end.retain(|_, numbers| !numbers.is_empty());
         self.touched.clear();
         self.stood.clear();
     }
@@ -302,15 +305,15 @@ impl Windows {
                 self.touch(key, &sums, -1);
             }
         }
-        let kept = self
-            .by_minute
-            .split_off(&oldest.saturating_sub(self.longest));
-        for number in std::mem::replace(&mut self.by_minute, kept)
-            .into_values()
-            .flatten()
-        {
-            self.panes.vacate(number);
-            self.changed_panes.push(number);
+        let oldest = oldest.saturating_sub(self.longest);
+        while let Some(first) = self.by_minute.first_entry() {
+            if *first.key() >= oldest {
+                break;
+            }
+            for number in first.remove() {
+                self.panes.vacate(number);
+                self.changed_panes.push(number);
+            }
         }
     }
 
