@@ -274,3 +274,17 @@ fn what_is_wrong_with_an_aggregate_is_told_with_its_line() {
         assert!(error.contains(named), "{becomes}: {error}");
     }
 }
+
+#[test]
+fn the_aggregate_of_the_readme_compiles() {
+    let readme = include_str!("../../README.md");
+    let blocks = readme.split("```toml\n").skip(1);
+    let mut compiled = 0;
+    for block in blocks {
+        let (text, _) = block.split_once("```").expect("a block that ends");
+        let (settings, _) = load(text, &[]).unwrap();
+        aggregates::plan(settings.aggregates.as_ref()).unwrap();
+        compiled += 1;
+    }
+    assert!(compiled > 0, "the example has gone");
+}

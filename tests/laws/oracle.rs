@@ -5,9 +5,9 @@
 #[path = "reading.rs"]
 mod reading;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveDateTime};
 use serde_json::Value as Json;
 
 use crate::feed::Fields;
@@ -105,6 +105,7 @@ pub fn tell(stream: &[(&'static str, Fields)]) -> Told {
     let mut slots = BTreeMap::<Key, Held<Slot>>::new();
     let mut consultations = BTreeMap::<Key, Held<Visit>>::new();
     let mut named = BTreeMap::<Key, bool>::new();
+    let mut bookings = BTreeMap::<Key, BTreeSet<String>>::new();
     let mut ends = BTreeMap::<Key, (&str, &str)>::new();
     for (topic, fields) in stream {
         let is_appointment = topic.ends_with(".appointments");
@@ -122,6 +123,8 @@ pub fn tell(stream: &[(&'static str, Fields)]) -> Told {
         } else if is_appointment {
             let (key, slot) = reading::slot(topic, fields);
             *named.entry(key.clone()).or_default() |= slot.booking;
+            let known = bookings.entry(key.clone()).or_default();
+            known.extend(slot.named.clone());
             compare(&mut slots, key, fields, slot).0
         } else {
             let (key, consultation) = reading::consultation(topic, fields);
@@ -169,6 +172,7 @@ pub fn tell(stream: &[(&'static str, Fields)]) -> Told {
         linked.sort_by(|a, b| (a.1.is.start, &a.0.3).cmp(&(b.1.is.start, &b.0.3)));
         let linked: Vec<&Visit> = linked.into_iter().map(|(_, held)| &held.is).collect();
         told.slot(&held.is, &linked, named[key]);
+        told.events(held, !linked.is_empty(), bookings[key].len());
     }
     told
 }
@@ -221,6 +225,69 @@ impl Told {
         }
     }
 
+    /// What has happened to a slot's bookings, in two of the windows of `pressure` (feeds.md, rule 11).
+    fn events(&mut self, held: &Held<Slot>, is_consulted: bool, bookings: usize) {
+        let slot = &held.is;
+        if slot.covid || slot.state == State::Withdrawn {
+            return;
+        }
+        let is_past = slot.day < day("2022-02-20");
+        let attends = slot.state == State::Arrived || slot.state == State::Booked && is_past;
+        let state = if attends && is_consulted {
+            State::Attended
+        } else {
+            slot.state
+        };
+        let sent = reading::instant(&held.version);
+        let [booked, cancelled, arrived, left] = slot.times;
+        // More than 22 days away is no time of this appointment.
+        let near = |time: Option<NaiveDateTime>| {
+            time.filter(|time| (*time - slot.start).num_minutes().abs() <= 32_767)
+        };
+        let mut happened = |measure: &str, time: Option<NaiveDateTime>, count: usize| {
+            self.event(measure, time.unwrap_or(sent), count);
+        };
+        let is_booked = matches!(
+            state,
+            State::Booked | State::Arrived | State::Attended | State::Dna | State::Cancelled
+        );
+        if is_booked {
+            happened("bookings", booked, 1);
+        }
+        if state == State::Cancelled {
+            happened("cancellations", cancelled, 1);
+        }
+        if matches!(state, State::Arrived | State::Attended) {
+            happened("arrivals", near(arrived), 1);
+        }
+        if state == State::Attended {
+            happened("attended", near(left), 1);
+        }
+        if state == State::Dna {
+            let planned = chrono::Duration::minutes(slot.planned);
+            happened("dna", Some(slot.start + planned), 1);
+        }
+        let replaced = bookings - usize::from(slot.named.is_some());
+        happened("bookings", None, replaced);
+        happened("cancellations", None, replaced);
+    }
+
+    fn event(&mut self, measure: &str, time: NaiveDateTime, count: usize) {
+        let minute = time.and_utc().timestamp().div_euclid(60);
+        let now = reading::instant("2022-02-20T12:00:00Z");
+        let now = now.and_utc().timestamp() / 60;
+        for (length, step) in [(15, 5), (24 * 60, 60)] {
+            let first = (minute.div_euclid(step) + 1) * step;
+            let last = (minute + length).min((now / step + 1) * step);
+            for end in (first..=last).step_by(usize::try_from(step).expect("positive")) {
+                if end > now - 35 * 24 * 60 && count > 0 {
+                    let cell = format!("pressure {end} {length} {measure}");
+                    *self.figures.entry(cell).or_default() += i64::try_from(count).expect("few");
+                }
+            }
+        }
+    }
+
     fn capacity(&mut self, slot: &Slot, state: State) {
         let offered = !matches!(state, State::NotOffered | State::Withdrawn);
         if offered && !slot.visit {
@@ -233,6 +300,11 @@ impl Told {
                 }
             };
             for used in [&["offered"], uses].concat() {
+                if slot.day >= day("2022-02-20") && matches!(used, "offered" | "booked") {
+                    let (slots, minutes) = (format!("slots_{used}"), format!("minutes_{used}"));
+                    self.add("forward_look", slot.day, &[], &slots, 1);
+                    self.add("forward_look", slot.day, &[], &minutes, slot.planned);
+                }
                 self.add(
                     "capacity",
                     slot.day,
@@ -335,8 +407,22 @@ impl Told {
 pub fn cells(figures: &crate::feed::Figures) -> BTreeMap<String, i64> {
     let mut cells = BTreeMap::new();
     for ((aggregate, level, code, window, dimensions), counts) in figures {
+        if aggregate == "pressure" && *level == "england" {
+            let (_, minutes) = &dimensions[0];
+            let told = ["bookings", "cancellations", "arrivals", "attended", "dna"];
+            for (measure, count) in counts {
+                let is_told = ["15", "1440"].contains(&&**minutes) && told.contains(&&**measure);
+                if is_told && *count != 0 {
+                    cells.insert(format!("pressure {window} {minutes} {measure}"), *count);
+                }
+            }
+            continue;
+        }
         let (head, values) = match (&**aggregate, *level) {
-            ("activity" | "category" | "duration" | "capacity" | "two_week", "england") => {
+            (
+                "activity" | "category" | "duration" | "capacity" | "forward_look" | "two_week",
+                "england",
+            ) => {
                 let values: Vec<&str> = dimensions.iter().map(|(_, value)| &**value).collect();
                 (aggregate.clone(), values)
             }

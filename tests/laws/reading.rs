@@ -38,6 +38,11 @@ pub struct Slot {
     pub category: (&'static str, &'static str),
     pub covid: bool,
     pub visit: bool,
+    pub start: NaiveDateTime,
+    /// EMIS: which booking the version names.
+    pub named: Option<String>,
+    /// When it was booked, cancelled, arrived and left, as far as it says.
+    pub times: [Option<NaiveDateTime>; 4],
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +72,11 @@ fn is(fields: &Fields, name: &str) -> bool {
 pub fn day(text: &str) -> NaiveDate {
     let digits = text.replace('-', "");
     NaiveDate::parse_from_str(&digits[..8], "%Y%m%d").expect("a day")
+}
+
+/// An instant such as `2022-02-10T12:00:00Z`.
+pub fn instant(text: &str) -> NaiveDateTime {
+    at(text.trim_end_matches(":00Z"))
 }
 
 fn at(text: &str) -> NaiveDateTime {
@@ -183,6 +193,9 @@ pub fn slot(topic: &str, fields: &Fields) -> (Key, Slot) {
         category: category(fields, &practice, slot_type),
         covid: slot_type == "Covid jab",
         visit: false,
+        start: own_day(fields).and_hms_opt(9, 0, 0).expect("a time"),
+        named: None,
+        times: [None; 4],
         practice: practice.clone(),
     };
     let id = match topic {
@@ -197,6 +210,11 @@ pub fn slot(topic: &str, fields: &Fields) -> (Key, Slot) {
 
 fn local(fields: &Fields, name: &str) -> Option<NaiveDateTime> {
     text(fields, name).map(at)
+}
+
+/// A time such as `09:01` of a day.
+fn on(day: NaiveDate, time: &str) -> NaiveDateTime {
+    at(&format!("{day}T{time}"))
 }
 
 fn number(fields: &Fields, name: &str) -> String {
@@ -228,6 +246,11 @@ fn emis(fields: &Fields, slot: &mut Slot) -> String {
     slot.actual = fields["actual_duration_minutes"].as_i64();
     slot.role = group(text(fields, "job_category_code"));
     slot.wait = wait(fields, slot, "booked_date");
+    slot.named = text(fields, "booking_guid").map(str::to_owned);
+    let eight = |day: NaiveDate| day.and_hms_opt(8, 0, 0);
+    let booked = text(fields, "booked_date").map(day).and_then(eight);
+    let clock = |name: &str| text(fields, name).map(|time| on(slot.day, time));
+    slot.times = [booked, None, clock("send_in_time"), clock("left_time")];
     text(fields, "slot_guid").expect("an id").to_owned()
 }
 
@@ -256,6 +279,13 @@ fn tpp(fields: &Fields, slot: &mut Slot) -> String {
     (slot.actual, slot.reversed) = minutes(seen, finished);
     slot.role = group(text(fields, "staff_role_code"));
     slot.wait = wait(fields, slot, "date_booked");
+    let names = [
+        "date_booked",
+        "date_cancelled",
+        "date_patient_arrival",
+        "date_finished",
+    ];
+    slot.times = names.map(|name| local(fields, name));
     number(fields, "row_identifier")
 }
 
@@ -277,7 +307,15 @@ fn inps(fields: &Fields, slot: &mut Slot) -> String {
         let (hour, minute) = (time[..2].parse().ok()?, time[2..].parse().ok()?);
         slot.day.and_hms_opt(hour, minute, 0)
     };
-    (slot.actual, slot.reversed) = minutes(clock("seen_time"), clock("left_time"));
+    let times = [
+        clock("arrived_time"),
+        clock("seen_time"),
+        clock("left_time"),
+    ];
+    (slot.actual, slot.reversed) = minutes(times[1], times[2]);
+    let eight = |day: NaiveDate| day.and_hms_opt(8, 0, 0);
+    let booked = text(fields, "booked_date").map(day).and_then(eight);
+    slot.times = [booked, None, times[0], times[2]];
     slot.role = group(text(fields, "hcp_type"));
     slot.wait = wait(fields, slot, "booked_date");
     text(fields, "appt_id").expect("an id").to_owned()
@@ -297,6 +335,9 @@ fn microtest(fields: &Fields, slot: &mut Slot) -> String {
     (slot.actual, slot.reversed) = minutes(local(fields, "seen_at"), local(fields, "ended_at"));
     slot.role = group(text(fields, "role"));
     slot.wait = wait(fields, slot, "booked_on");
+    let names = ["booked_on", "seen_at", "ended_at"];
+    let [booked, seen, ended] = names.map(|name| local(fields, name));
+    slot.times = [booked, None, seen, ended];
     number(fields, "appointment_no")
 }
 
