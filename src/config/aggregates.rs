@@ -62,14 +62,14 @@ pub fn plan(declared: Option<&(Value, Origin)>) -> Result<AggregatePlan, ConfigE
         AggregatePlan::compile(std::slice::from_ref(&declaration)).map_err(|source| {
             ConfigError::Unsound {
                 origin: place.of(source.key()),
-                source,
+                source: Box::new(source),
             }
         })?;
         declarations.push(declaration);
     }
     AggregatePlan::compile(&declarations).map_err(|source| ConfigError::Unsound {
         origin: origin.clone(),
-        source,
+        source: Box::new(source),
     })
 }
 

@@ -54,7 +54,10 @@ pub enum ConfigError {
         hint: String,
     },
     #[error("{origin}: {source}")]
-    Unsound { origin: Origin, source: PlanError },
+    Unsound {
+        origin: Origin,
+        source: Box<PlanError>,
+    },
     #[error("{}: {source}", path.display())]
     Unreadable {
         path: PathBuf,
