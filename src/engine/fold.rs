@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::domain::aggregate::{Event, Figures, Published, Row, Span};
+use crate::domain::aggregate::{Figures, Published, Row, Span};
 use crate::domain::place::{Level, Place};
 use crate::domain::reference::{PlaceIndex, Reference};
 use crate::domain::time::{Day, Local, Timestamp};
@@ -16,6 +16,7 @@ use super::places::{Places, Ranks};
 use super::plan::{Aggregate, AggregatePlan};
 use super::rolling::{Rolled, Windows};
 use super::rows::{Rows, publish};
+use super::story::Story;
 use super::table::{Key, Table};
 use super::watermark::Watermarks;
 
@@ -78,7 +79,6 @@ impl Look {
     }
 }
 
-/// Where a fact counts in one aggregate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Contribution {
     /// With the practice's group as its place.
@@ -147,38 +147,34 @@ impl Folder {
 }
 
 impl Folder {
-    /// Each event of a fact, in the pane of its time.
-    fn add_events(
+    /// Takes back each event that stood and adds each that stands, in the pane of its time.
+    fn replace_events(
         &mut self,
         aggregate: &Aggregate,
-        fact: Option<(&Fact, Groups)>,
+        stood: Option<(&Fact, Groups)>,
+        stands: Option<(&Fact, Groups)>,
         sums: &mut [i64],
-        sign: i64,
     ) {
-        let Some((fact, groups)) = fact.filter(|(fact, _)| aggregate.concerns(fact)) else {
-            return;
-        };
-        let Some(events) = &fact.events else { return };
-        let dimensions = aggregate.pack(fact);
-        let happened = Event::ALL.into_iter().zip(events.at);
-        let happened = happened.filter_map(|(event, at)| Some((event, 1, at?)));
-        let replaced = [Event::Booked, Event::Cancelled]
-            .map(|event| (event, i64::from(events.replaced), events.replaced_at));
-        for (event, count, minute) in happened.chain(replaced) {
-            if count == 0 || !aggregate.measure_event(event, count, events, sums) {
-                continue;
+        let stood = stood.and_then(|fact| Story::of(aggregate, fact));
+        let stands = stands.and_then(|fact| Story::of(aggregate, fact));
+        for (story, other, sign) in [(&stood, &stands, -1), (&stands, &stood, 1)] {
+            let Some(story) = story else { continue };
+            for happened in story.all().filter(|it| !story.tells(*it, other.as_ref())) {
+                let (event, count, minute) = happened;
+                if !aggregate.measure_event(event, i64::from(count), story.events, sums) {
+                    continue;
+                }
+                let at = Contribution {
+                    key: Key {
+                        place: story.groups.practice,
+                        window: minute.div_euclid(aggregate.pane()),
+                        dimensions: story.dimensions,
+                    },
+                    groups: story.groups,
+                    supplier: story.supplier,
+                };
+                self.add(aggregate, at, sums, sign);
             }
-            let key = Key {
-                place: groups.practice,
-                window: minute.div_euclid(aggregate.pane()),
-                dimensions,
-            };
-            let at = Contribution {
-                key,
-                groups,
-                supplier: fact.supplier,
-            };
-            self.add(aggregate, at, sums, sign);
         }
     }
 }
@@ -204,7 +200,7 @@ struct Grouped {
 
 /// What one practice's row is grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Groups {
+pub(super) struct Groups {
     practice: u32,
     with_pcn: u32,
     without_pcn: u32,
@@ -286,8 +282,8 @@ impl Fold {
             let (old_sums, new_sums) = self.sums.split_at_mut(self.widest);
             if aggregate.follows_events() {
                 let sums = &mut old_sums[..measures];
-                folder.add_events(aggregate, stood.zip(old_groups), sums, -1);
-                folder.add_events(aggregate, stands.zip(new_groups), sums, 1);
+                let (stood, stands) = (stood.zip(old_groups), stands.zip(new_groups));
+                folder.replace_events(aggregate, stood, stands, sums);
                 continue;
             }
             let old = contribution(aggregate, stood.zip(old_groups), &mut old_sums[..measures]);

@@ -17,6 +17,7 @@ mod rolling;
 pub mod rollup;
 pub mod rows;
 pub mod state;
+mod story;
 pub mod table;
 pub mod task;
 mod waits;
