@@ -7,7 +7,7 @@ use gpad_live::adapters::effects;
 use gpad_live::adapters::partitioner::partition_of;
 use gpad_live::adapters::schemas::{Schemas, bundled};
 use gpad_live::commands::{plan_of, reader_schema};
-use gpad_live::config::Settings;
+use gpad_live::config::{Origin, Settings};
 use gpad_live::domain::aggregate::Row;
 use gpad_live::domain::reference::Reference;
 use gpad_live::domain::time::Timestamp;
@@ -34,8 +34,18 @@ const POOL: usize = 6_000;
 /// Practices with fewer records are not picked.
 const FEWEST: usize = 12;
 
+/// The defaults, but for most windows of `pressure`: an event is in 87 rows of each level there, and in three here.
 pub static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
-    let plan = plan_of(&Settings::default(), Some(400));
+    let defaults = include_str!("../../deploy/aggregates.toml");
+    let (before, rolling) = defaults.split_once("rolling = [").expect("`pressure`");
+    let (_, after) = rolling.split_once(']').expect("a list");
+    let text = format!("{before}rolling = [\"15 min every 5 min\"]{after}");
+    let table: toml::Table = text.parse().expect("TOML");
+    let settings = Settings {
+        aggregates: Some((table["aggregate"].clone(), Origin::Default)),
+        ..Settings::default()
+    };
+    let plan = plan_of(&settings, Some(400));
     plan.expect("the defaults compile").into()
 });
 
