@@ -34,12 +34,12 @@ const POOL: usize = 6_000;
 /// Practices with fewer records are not picked.
 const FEWEST: usize = 12;
 
-/// The defaults, but for most windows of `pressure`: an event is in 87 rows of each level there, and in three here.
+/// The defaults, but for most windows of `pressure`: a month has 8,000 steps of them there, 112 here.
 pub static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
     let defaults = include_str!("../../deploy/aggregates.toml");
     let (before, rolling) = defaults.split_once("rolling = [").expect("`pressure`");
     let (_, after) = rolling.split_once(']').expect("a list");
-    let text = format!("{before}rolling = [\"15 min every 5 min\"]{after}");
+    let text = format!("{before}rolling = [\"24 h every 6 h\"]{after}");
     let table: toml::Table = text.parse().expect("TOML");
     let settings = Settings {
         aggregates: Some((table["aggregate"].clone(), Origin::Default)),
