@@ -36,6 +36,26 @@ fn tasks(instance: &Instance) -> usize {
         .count()
 }
 
+/// Ends instances that have slept: how many were told of a newer one, and how many gave up at their own deadline.
+/// What they had begun is over whichever comes first.
+fn end(zombies: Vec<Instance>) -> [usize; 2] {
+    let mut ends = [0; 2];
+    for zombie in zombies {
+        let log = zombie.log();
+        assert!(log.contains("tasks lost"), "{log}");
+        let said = [
+            "has been fenced by a newer instance",
+            "ending though not all is committed",
+        ];
+        for (end, said) in ends.iter_mut().zip(said) {
+            *end += usize::from(log.contains(said));
+        }
+        let (status, _, log) = zombie.stop();
+        assert!(status.success(), "{status}\n{log}");
+    }
+    ends
+}
+
 #[test]
 fn zombies_are_fenced_and_none_of_their_rows_is_seen() {
     let _alone = support::alone();
@@ -105,17 +125,9 @@ fn zombies_are_fenced_and_none_of_their_rows_is_seen() {
                 tasks(&healthy) < 5 && zombies.iter().any(|zombie| tasks(zombie) > 0)
             },
         );
-        for zombie in zombies {
-            let log = zombie.log();
-            assert!(log.contains("tasks lost"), "{log}");
-            // What it had begun is over, whichever it hears of first: its successor, or its own deadline.
-            let is_over = |said| usize::from(log.contains(said));
-            fenced += is_over("has been fenced by a newer instance");
-            given_up += is_over("ending though not all is committed");
-            slept += 1;
-            let (status, _, log) = zombie.stop();
-            assert!(status.success(), "{status}\n{log}");
-        }
+        slept += zombies.len();
+        let ended = end(zombies);
+        (fenced, given_up) = (fenced + ended[0], given_up + ended[1]);
         assert!(
             fenced + given_up > 0,
             "no zombie was in a transaction of its own"
