@@ -14,6 +14,7 @@ use gpad_live::domain::reference::Reference;
 use gpad_live::domain::time::{Month, Timestamp};
 use gpad_live::domain::topic::{ReferenceTopic, SupplierTopic};
 use gpad_live::engine::plan::AggregatePlan;
+use gpad_live::engine::watermark::Closing;
 use gpad_live::pipeline::{Key, Payload, Pipeline, Plan, Record};
 use gpad_live::simulate::calendar::Service;
 use gpad_live::simulate::cells::Cells;
@@ -113,6 +114,11 @@ fn plan(aggregates: AggregatePlan) -> Arc<Plan> {
         horizon_days: Some(i32::from(settings.horizon_days)),
         ignorable_fields: std::collections::BTreeSet::new(),
         aggregates: Arc::new(aggregates),
+        closing: Closing {
+            lateness: 72 * 3_600_000,
+            idle: Some(300_000),
+            ahead: 60_000,
+        },
     })
 }
 

@@ -12,6 +12,7 @@ use gpad_live::config::{Settings, aggregates};
 use gpad_live::domain::reference::Reference;
 use gpad_live::domain::time::Month;
 use gpad_live::domain::topic::{ReferenceTopic, SupplierTopic};
+use gpad_live::engine::watermark::Closing;
 use gpad_live::pipeline::{Key, Payload, Pipeline, Plan, Record};
 use gpad_live::simulate::cells::Cells;
 use gpad_live::simulate::error::Error;
@@ -155,6 +156,11 @@ fn main() {
         horizon_days: Some(i32::from(settings.horizon_days)),
         ignorable_fields: BTreeSet::new(),
         aggregates: Arc::new(aggregates::plan(None).expect("the defaults compile")),
+        closing: Closing {
+            lateness: 72 * 3_600_000,
+            idle: Some(300_000),
+            ahead: 60_000,
+        },
     });
     let decoders: Vec<Decoder> = (SupplierTopic::ALL.into_iter())
         .map(|topic| {

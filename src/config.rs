@@ -101,6 +101,8 @@ pub struct Windows {
     pub allowed_lateness: Duration,
     /// After this silence a supplier, or a partition of its, no longer holds the others back.
     pub idle: Duration,
+    /// A time of extraction further ahead of the clock is counted.
+    pub clock_ahead: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,6 +181,7 @@ impl Default for Settings {
             windows: Windows {
                 allowed_lateness: Duration::from_hours(72),
                 idle: Duration::from_mins(5),
+                clock_ahead: Duration::from_mins(1),
             },
             ignorable_fields: Vec::new(),
             registry: Registry {

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::domain::aggregate::Row;
 use crate::domain::disposition::{Disposition, Rejection, Withholding};
 use crate::domain::reference::{PracticeIndex, Reference};
 use crate::domain::time::{Day, Timestamp};
-use crate::domain::topic::SupplierTopic;
-use crate::engine::fold::{Change, Delta};
+use crate::domain::topic::{Supplier, SupplierTopic};
+use crate::engine::fold::Change;
 use crate::engine::keep::CALLERS;
 use crate::engine::ledger::Counts;
 use crate::engine::plan::AggregatePlan;
 use crate::engine::state::block::{Blocks, Cursor, Damage, Fields};
 use crate::engine::task::{Categorised, Task};
+use crate::engine::watermark::Closing;
 use crate::stages::categorise::categorise;
 use crate::stages::gate::{self, ServicePeriod};
 use crate::stages::letter::{self, DeadLetter};
@@ -24,6 +24,10 @@ use crate::stages::wrapper::Wrapper;
 use crate::wire::avro::Decoder;
 use crate::wire::supplier::{SupplierRecord, emis, inps, microtest, tpp};
 
+mod outcome;
+
+pub use outcome::{Settled, Summary, Taken};
+
 /// The settings that decide figures, compiled.
 #[derive(Debug)]
 pub struct Plan {
@@ -33,6 +37,7 @@ pub struct Plan {
     /// Fields that writers may add; they are skipped undecoded.
     pub ignorable_fields: BTreeSet<String>,
     pub aggregates: Arc<AggregatePlan>,
+    pub closing: Closing,
 }
 
 /// A record as the log hands it over.
@@ -76,37 +81,6 @@ const EVICTED: usize = 2_000;
 
 /// The pipeline's own entry among what is written down.
 const OWN: u32 = 0;
-
-/// Where a record ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Taken {
-    pub disposition: Disposition,
-    /// Bytes of the payload that the record took; `None` if it could not be decoded.
-    pub bytes: Option<usize>,
-}
-
-/// What one transaction must carry.
-#[derive(Debug)]
-pub struct Settled {
-    /// Of practices; the deltas are for the second stage.
-    pub rows: Vec<Row>,
-    pub deltas: Vec<Delta>,
-    pub dead_letters: Vec<DeadLetter>,
-    pub counts: Counts,
-    /// Records taken; equals `counts.total()`.
-    pub records: i64,
-    /// The greatest time of extraction admitted so far.
-    pub as_of: Timestamp,
-}
-
-/// A settlement in short; `too_old` as in [`Settled`](crate::engine::task::Settled).
-#[derive(Debug)]
-pub struct Summary {
-    pub counts: Counts,
-    pub records: i64,
-    pub as_of: Timestamp,
-    pub too_old: u64,
-}
 
 /// Why a record goes no further.
 enum Stop {
@@ -154,6 +128,8 @@ pub struct Pipeline {
     now: Timestamp,
     newest_read: Option<Timestamp>,
     newest_admitted: Option<Day>,
+    /// "Now", as it was told last, settled or not.
+    clock: Option<Timestamp>,
     extraction: Option<Extraction>,
     scratch: Vec<u8>,
 }
@@ -161,8 +137,10 @@ pub struct Pipeline {
 impl Pipeline {
     #[must_use]
     pub fn new(plan: Arc<Plan>, reference: Arc<Reference>) -> Self {
+        let mut task = Task::new(plan.aggregates.clone(), reference.clone());
+        task.close_by(plan.closing);
         Self {
-            task: Task::new(plan.aggregates.clone(), reference.clone()),
+            task,
             plan,
             reference,
             screen: Screen::default(),
@@ -171,6 +149,7 @@ impl Pipeline {
             now: Timestamp(i64::MIN),
             newest_read: None,
             newest_admitted: None,
+            clock: None,
             extraction: None,
             scratch: Vec::new(),
         }
@@ -344,10 +323,11 @@ impl Pipeline {
         let Some(days) = self.plan.horizon_days else {
             return Ok(());
         };
-        let newest = self
-            .newest_admitted
-            .max(Some(extracted_on))
-            .unwrap_or(extracted_on);
+        // A clock that runs ahead does not take the others' records with it behind the horizon.
+        let known = self.clock.map_or(extracted_on, |now| {
+            extracted_on.min(Day(now.london_day().0.saturating_add(1)))
+        });
+        let newest = self.newest_admitted.max(Some(known)).unwrap_or(known);
         validate::horizon(day, newest, days)?;
         self.newest_admitted = Some(newest);
         self.task.live_from(Day(newest.0.saturating_sub(days)));
@@ -434,8 +414,20 @@ impl Pipeline {
         self.task.follow(reference);
     }
 
+    /// What time it is, before the first record; nothing is settled as of then.
+    pub fn tell_time(&mut self, now: Timestamp) {
+        self.clock = self.clock.max(Some(now));
+        self.task.tell_time(now);
+    }
+
+    /// Records of a supplier wait to be read: it is not silent, though nothing of it is taken in.
+    pub fn has_unread(&mut self, supplier: Supplier) {
+        self.task.has_unread(supplier);
+    }
+
     /// Moves on in time, never back.
     pub fn advance(&mut self, now: Timestamp) {
+        self.tell_time(now);
         self.now = self.now.max(now);
         self.task.advance(now);
     }
@@ -531,14 +523,16 @@ impl Pipeline {
     /// If the dispositions do not add up to the records taken: a record would be lost, and stopping
     /// before the commit loses nothing.
     pub fn settle(&mut self) -> Settled {
-        let (mut rows, mut deltas) = (Vec::new(), Vec::new());
+        let (mut rows, mut deltas, mut closed) = (Vec::new(), Vec::new(), None);
         let summary = self.settle_into(&mut |change| match change {
             Change::Row(row) => rows.push(row),
             Change::Delta(delta) => deltas.push(delta),
+            Change::Closed(now_closed) => closed = Some(now_closed),
         });
         Settled {
             rows,
             deltas,
+            closed,
             dead_letters: std::mem::take(&mut self.dead_letters),
             counts: summary.counts,
             records: summary.records,
@@ -565,6 +559,7 @@ impl Pipeline {
             records,
             as_of: settled.as_of,
             too_old: settled.too_old,
+            ahead: settled.ahead,
         }
     }
 

@@ -10,9 +10,9 @@ use gpad_live::domain::topic::{ReferenceTopic, SupplierTopic};
 use gpad_live::wire::avro::{Decoder, Field};
 use gpad_live::wire::datum::{Bytes, Datum};
 use gpad_live::wire::output::{
-    AggregateKey, AggregateRow, AggregateValue, CanonicalAppointment, ClosedBy, Count, DeadLetter,
-    Delta, Dimension, DispositionCount, Figures, Finality, Manifest, Positions, Published, Ratio,
-    Readmission, ReferencePosition, Standing, Written, WrittenBy,
+    AggregateKey, AggregateRow, AggregateValue, CanonicalAppointment, Closed, ClosedBy, Count,
+    DeadLetter, Delta, Dimension, DispositionCount, Figures, Finality, Manifest, Positions,
+    Published, Ratio, Readmission, ReferencePosition, Standing, Written, WrittenBy,
 };
 use gpad_live::wire::reference::{
     Participation, ParticipationState, Practice, ReferenceRecord, SlotTypeMapping,
@@ -551,9 +551,11 @@ proptest! {
     fn deltas_round_trip(
         texts: [String; 4], codes in vec(any::<String>(), 0..5), dimensions in dimensions(),
         measures in vec(any::<i64>(), 0..5), as_of: i64, written_by in written_by(),
+        closed: Option<(i32, Option<i64>, Option<i64>)>,
     ) {
         let [aggregate, level, window_start, window_end] = texts;
-        check_datum(&Delta { aggregate, level, codes, window_start, window_end, dimensions, measures, as_of, written_by });
+        let closed = closed.map(|(task, by_events, to)| Closed { task, by_events, to });
+        check_datum(&Delta { aggregate, level, codes, window_start, window_end, dimensions, measures, as_of, written_by, closed });
     }
 
     /// Catches the same of requests.

@@ -11,6 +11,7 @@ use crate::domain::topic::{Supplier, SupplierTopic};
 use crate::engine::fold::{Base, Delta};
 use crate::engine::ledger::Counts;
 use crate::engine::plan::AggregatePlan;
+use crate::engine::watermark::Closed;
 use crate::stages::letter::DeadLetter;
 use crate::wire::datum::Bytes;
 use crate::wire::output::{self, WrittenBy};
@@ -219,7 +220,44 @@ pub fn delta_of(
         measures: delta.sums.clone(),
         as_of: delta.as_of.0,
         written_by,
+        closed: None,
     }
+}
+
+/// Up to when the windows of a task are closed, as the second stage is told of it.
+#[must_use]
+pub fn closed_of(
+    task: i32,
+    closed: Closed,
+    as_of: Timestamp,
+    written_by: Option<WrittenBy>,
+) -> output::Delta {
+    output::Delta {
+        aggregate: String::new(),
+        level: String::new(),
+        codes: Vec::new(),
+        window_start: String::new(),
+        window_end: String::new(),
+        dimensions: Vec::new(),
+        measures: Vec::new(),
+        as_of: as_of.0,
+        written_by,
+        closed: Some(output::Closed {
+            task,
+            by_events: closed.by_events.map(|at| at.0),
+            to: closed.to.map(|at| at.0),
+        }),
+    }
+}
+
+/// The inverse of [`closed_of`].
+#[must_use]
+pub fn closed_from(closed: &output::Closed) -> (usize, Closed) {
+    let read = Closed {
+        by_events: closed.by_events.map(Timestamp),
+        to: closed.to.map(Timestamp),
+    };
+    (usize::try_from(closed.task).unwrap_or(usize::MAX), read)
 }
 
 /// A delta as it was read back; `None` if the plan has no such aggregate, dimensions or measures.

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 pub use crate::adapters::schemas::reader_schema;
 use crate::config::{ConfigError, Settings, aggregates};
+use crate::engine::watermark::Closing;
 use crate::pipeline::Plan;
 use crate::simulate::error::Error as SimulateError;
 use crate::stages::gate::ServicePeriod;
@@ -71,6 +72,11 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+/// A duration in milliseconds; settings allow none that is longer than an `i64` of them.
+fn millis(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// The settings that decide figures; without a horizon for commands that read files.
 ///
 /// # Errors
@@ -88,6 +94,12 @@ pub fn plan_of(settings: &Settings, horizon_days: Option<u16>) -> Result<Plan, C
             .cloned()
             .collect::<BTreeSet<_>>(),
         aggregates: aggregates::plan(settings.aggregates.as_ref())?.into(),
+        closing: Closing {
+            lateness: millis(settings.windows.allowed_lateness),
+            // What has no horizon is a whole input, behind which nothing comes.
+            idle: horizon_days.map(|_| millis(settings.windows.idle)),
+            ahead: millis(settings.windows.clock_ahead),
+        },
     })
 }
 

@@ -295,7 +295,7 @@ fn write_aggregates(
         })
         .collect::<Result<Vec<_>, _>>()?;
     let mut publication = Publication::default();
-    let mut rollup = Rollup::new(plan.aggregates.clone());
+    let mut rollup = Rollup::new(plan.aggregates.clone(), 1);
     let mut failed = None;
     let mut write = |row: &crate::domain::aggregate::Row| {
         publication.take(row);
@@ -314,6 +314,9 @@ fn write_aggregates(
     let summary = pipeline.settle_into(&mut |change| match change {
         Change::Row(row) => write(&row),
         Change::Delta(delta) => rollup.apply(&delta),
+        Change::Closed(closed) => {
+            rollup.close(0, closed);
+        }
     });
     rollup.settle(now, &mut |row| write(&row));
     if let Some(error) = failed {

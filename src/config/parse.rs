@@ -66,6 +66,12 @@ impl Settings {
                     default.windows.idle.as_secs(),
                     1..=86_400,
                 )?),
+                clock_ahead: Duration::from_secs(number(
+                    &mut source,
+                    "windows.clock_ahead_seconds",
+                    default.windows.clock_ahead.as_secs(),
+                    0..=86_400,
+                )?),
             },
             ignorable_fields: source.take(
                 "ignorable_fields",

@@ -14,11 +14,11 @@ use super::changes::Changes;
 use super::fact::{Differs, Fact};
 use super::places::{Places, Ranks};
 use super::plan::{Aggregate, AggregatePlan};
-use super::rolling::{Rolled, Windows};
-use super::rows::{Rows, publish};
+use super::rolling::{Rolled, Windows, end_of};
+use super::rows::{Rows, publish, standing_of};
 use super::story::Story;
 use super::table::{Key, Table};
-use super::watermark::Watermarks;
+use super::watermark::{Closed, Watermarks};
 
 /// What a delta adds up by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,6 +50,8 @@ pub enum Change {
     Row(Row),
     /// For the second stage.
     Delta(Delta),
+    /// For the second stage: up to when the task's windows are closed. It comes behind the deltas.
+    Closed(Closed),
 }
 
 #[derive(Debug)]
@@ -384,9 +386,11 @@ impl Fold {
         windows.map(|(_, windows)| windows.take_too_old()).sum()
     }
 
-    /// Hands over what has changed as of `now`, in an order that depends on the figures alone.
+    /// Hands over what has changed as of `now`, in an order that depends on the figures alone; then rows whose windows
+    /// have closed since they were published, some at a time.
     pub fn settle(&mut self, watermarks: &Watermarks, now: Timestamp, out: &mut dyn FnMut(Change)) {
-        let as_of = watermarks.as_of();
+        let (as_of, closed) = (watermarks.as_of(), watermarks.closed());
+        let mut room = CLOSED_AT_ONCE;
         let places = &mut self.grouped.places;
         places.rank();
         let ranks = places.ranks();
@@ -397,36 +401,44 @@ impl Fold {
             .zip(&self.plan.aggregates)
             .enumerate()
         {
+            let of_practice = |key: Key| (Level::Practice, &**places.get(key.place));
+            let span = |key: Key| (aggregate.span(0, key.window), key.dimensions);
             if let Some((changes, rows)) = &mut folder.practice {
                 changes.drain(ranks, |key, sums| {
-                    let is_closed = is_closed(aggregate, key, watermarks.all());
-                    let changed = rows.apply(key, sums, is_closed);
-                    let published = Published {
-                        as_of,
-                        revision: changed.revision,
-                        finality: changed.finality,
-                        by_idleness: false,
-                    };
-                    let at = (Level::Practice, &**places.get(key.place));
-                    let span = aggregate.span(0, key.window);
-                    out(Change::Row(row(
+                    let closed = closed_day(aggregate, closed, key.window);
+                    let changed = rows.apply(key, sums, closed, as_of);
+                    let sums = (changed.figures, sums);
+                    let row = row(
                         aggregate,
-                        at,
-                        (span, key.dimensions),
-                        (changed.figures, sums),
-                        published,
-                    )));
+                        of_practice(key),
+                        span(key),
+                        sums,
+                        changed.published,
+                    );
+                    out(Change::Row(row));
                 });
+                close_days(
+                    aggregate,
+                    rows,
+                    (closed, as_of),
+                    &mut room,
+                    |key, figures, published| {
+                        let sums = (figures, &[][..]);
+                        let row = row(aggregate, of_practice(key), span(key), sums, published);
+                        out(Change::Row(row));
+                    },
+                );
             }
             if let Some((changes, windows)) = &mut folder.windows {
-                windows.settle(changes, now, ranks, |mut rolled| {
-                    let at = (Level::Practice, &**places.get(rolled.key.place));
-                    out(Change::Row(rolled_row(
-                        aggregate,
-                        at,
-                        &mut rolled,
-                        (as_of, watermarks.all()),
-                    )));
+                windows.settle(changes, now, ranks, |rolled| {
+                    let published = publish(rolled.standing, closed.of(end_of(rolled.key)), as_of);
+                    let at = of_practice(rolled.key);
+                    out(Change::Row(rolled_row(aggregate, at, &rolled, published)));
+                });
+                windows.close(closed, &mut room, |rolled| {
+                    let published = standing_of(*rolled.standing, as_of);
+                    let at = of_practice(rolled.key);
+                    out(Change::Row(rolled_row(aggregate, at, &rolled, published)));
                 });
             }
             if let Some(ahead) = folder
@@ -436,17 +448,10 @@ impl Fold {
             {
                 ahead.settle(now, ranks, |key, standing, (figures, change)| {
                     // What is to come is never final.
-                    let (revision, finality) = publish(standing, false);
-                    let published = Published {
-                        as_of,
-                        revision,
-                        finality,
-                        by_idleness: false,
-                    };
-                    let at = (Level::Practice, &**places.get(key.place));
-                    let span = (aggregate.span(0, key.window), key.dimensions);
+                    let published = publish(standing, None, as_of);
                     let sums = (figures, change);
-                    out(Change::Row(row(aggregate, at, span, sums, published)));
+                    let row = row(aggregate, of_practice(key), span(key), sums, published);
+                    out(Change::Row(row));
                 });
             }
             let mut delta = |base, place, key: Key, sums: &[i64]| {
@@ -480,40 +485,44 @@ impl Fold {
     }
 }
 
-/// Whether the watermark has passed the end of a row's window.
-pub(super) fn is_closed(aggregate: &Aggregate, key: Key, watermark: Option<Timestamp>) -> bool {
-    let end = aggregate.window.end(Day(key.window));
-    watermark.is_some_and(|watermark| Local::new(end, 0).to_utc() <= watermark)
+/// Rows that a settlement publishes only because their windows have closed.
+pub(super) const CLOSED_AT_ONCE: usize = 2_000;
+
+/// Whether the window of days that begins there is closed, as [`Closed::of`] answers.
+pub(super) fn closed_day(aggregate: &Aggregate, closed: Closed, window: i32) -> Option<bool> {
+    let end = aggregate.window.end(Day(window));
+    closed.of(Local::new(end, 0).to_utc())
 }
 
-/// A row of a window of event time, as it is published: closed where the watermark has passed its end.
+/// Hands over rows of windows of days that have closed since they were published.
+pub(super) fn close_days(
+    aggregate: &Aggregate,
+    rows: &mut Rows,
+    (closed, as_of): (Closed, Timestamp),
+    room: &mut usize,
+    see: impl FnMut(Key, &[i64], Published),
+) {
+    let to = closed.to.map(Timestamp::london_day);
+    let closed = |window| closed_day(aggregate, closed, window);
+    rows.close(to, room, closed, as_of, see);
+}
+
+/// A row of a window of event time, as it is published.
 pub(super) fn rolled_row(
     aggregate: &Aggregate,
     at: (Level, &Place),
-    rolled: &mut Rolled<'_>,
-    (as_of, watermark): (Timestamp, Option<Timestamp>),
+    rolled: &Rolled<'_>,
+    published: Published,
 ) -> Row {
-    let end = Timestamp(i64::from(rolled.key.window) * 60_000);
-    let is_closed = watermark.is_some_and(|watermark| end <= watermark);
-    let (revision, finality) = publish(rolled.standing, is_closed);
-    let published = Published {
-        as_of,
-        revision,
-        finality,
-        by_idleness: false,
-    };
-    let span = aggregate.span(rolled.at, rolled.key.window);
+    let span = (
+        aggregate.span(rolled.at, rolled.key.window),
+        rolled.key.dimensions,
+    );
     let sums = (rolled.figures, rolled.change);
-    row(
-        aggregate,
-        at,
-        (span, rolled.key.dimensions),
-        sums,
-        published,
-    )
+    row(aggregate, at, span, sums, published)
 }
 
-/// A row as it is published: its sums, and by how much they have changed.
+/// A row as it is published: its sums, and by how much they have changed (not at all: nothing).
 pub(super) fn row(
     aggregate: &Aggregate,
     (level, place): (Level, &Place),
@@ -529,9 +538,10 @@ pub(super) fn row(
         .labels(dimensions)
         .into_iter()
         .map(|(name, value)| (name, Cow::Borrowed(value)));
+    let changes = change.iter().copied().chain(std::iter::repeat(0));
     let stood: Vec<i64> = sums
         .iter()
-        .zip(change)
+        .zip(changes)
         .map(|(sum, change)| sum - change)
         .collect();
     Row {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::domain::disposition::Disposition;
 use crate::domain::reference::Reference;
 use crate::domain::time::{Local, Timestamp};
-use crate::domain::topic::{Supplier, SupplierTopic};
+use crate::domain::topic::SupplierTopic;
 
 use super::ledger::Counts;
 use super::plan::AggregatePlan;
@@ -17,6 +17,7 @@ use super::state::block::{self, Blocks, Cursor, Damage, Fields, Kept};
 use super::state::slots::Mark;
 use super::table::Table;
 use super::task::{Task, consultations_of};
+use super::watermark::Closed;
 
 const TIMES: u8 = 0;
 /// The table that a stage may put entries of its own into; it is handed back by [`Task::read_block`].
@@ -237,22 +238,13 @@ impl Task {
 
     fn put_times(&self, into: &mut Vec<u8>) {
         into.extend_from_slice(&self.now.0.to_le_bytes());
-        for supplier in Supplier::ALL {
-            let newest = self.watermarks().of(supplier);
-            let newest = newest.map_or(i64::MIN, |newest| newest.0);
-            into.extend_from_slice(&newest.to_le_bytes());
-        }
+        self.watermarks.write(into);
     }
 
     fn read_times(&mut self, bytes: &[u8]) -> Option<()> {
         let mut fields = Fields(bytes);
         self.now = Timestamp(fields.i64()?);
-        for supplier in Supplier::ALL {
-            let newest = fields.i64()?;
-            if newest > i64::MIN {
-                self.watermarks.see(supplier, Timestamp(newest));
-            }
-        }
+        self.watermarks.read(&mut fields)?;
         fields.end()
     }
 }
@@ -264,6 +256,9 @@ impl Rollup {
             into.extend_from_slice(&self.as_of.0.to_le_bytes());
             into.extend_from_slice(&self.now.0.to_le_bytes());
         });
+        for (task, closed) in (1_u32..).zip(&self.closed) {
+            block.put(TIMES, task, |into| closed.write(into));
+        }
     }
 
     /// Appends every row that the last settlement has changed. Called after each settlement, once.
@@ -305,6 +300,14 @@ impl Rollup {
     ) -> Result<usize, Damage> {
         let plan = self.plan().fingerprint();
         block::read(bytes, plan, |table, number, entry| match table {
+            TIMES if number > 0 => {
+                let told = self.closed.get_mut(number as usize - 1);
+                let closed = Closed::read(&mut Fields(entry));
+                // As many tasks as now, or it is of another configuration.
+                let (told, closed) = told.zip(closed).ok_or(Damage::Entry(table))?;
+                *told = closed;
+                Ok(())
+            }
             TIMES => {
                 let mut fields = Fields(entry);
                 self.as_of = fields.i64().map(Timestamp).ok_or(Damage::Entry(table))?;

@@ -19,7 +19,9 @@ use crate::domain::time::Timestamp;
 use super::changes::Changes;
 use super::places::Ranks;
 use super::plan::Aggregate;
+use super::rows::{close, is_provisional};
 use super::table::{Key, Table};
+use super::watermark::Closed;
 
 /// Where a key's dimensions hold the index of its window: above all that a plan packs.
 const WINDOW_SHIFT: u32 = 60;
@@ -63,6 +65,8 @@ pub struct Windows {
     changed_rows: Vec<u32>,
     /// Events too old for any window that is kept, since this was last asked.
     too_old: u64,
+    /// By window, the last end up to which all rows have been closed.
+    closed: Vec<i32>,
 }
 
 /// The minute of a time; the least there is before any was told.
@@ -70,6 +74,11 @@ fn minute_of(now: Timestamp) -> i32 {
     let latest = i64::from(i32::MAX / 2);
     let minute = now.0.div_euclid(60_000).min(latest);
     i32::try_from(minute).unwrap_or(i32::MIN)
+}
+
+/// When a row's window ends.
+pub const fn end_of(key: Key) -> Timestamp {
+    Timestamp(key.window as i64 * 60_000)
 }
 
 /// The first multiple of `step` after a minute.
@@ -97,6 +106,7 @@ impl Windows {
             changed_panes: Vec::new(),
             changed_rows: Vec::new(),
             too_old: 0,
+            closed: vec![i32::MIN; aggregate.rolling.len()],
         }
     }
 
@@ -155,6 +165,51 @@ impl Windows {
             self.changed_rows.push(number);
         }
         self.touched.clear();
+        self.stood.clear();
+    }
+
+    /// Hands over rows that were published before their windows closed, so many as there is `room` for, now final and
+    /// otherwise unchanged.
+    pub fn close(&mut self, closed: Closed, room: &mut usize, mut see: impl FnMut(Rolled<'_>)) {
+        let Some(to) = closed.to.map(minute_of) else {
+            return;
+        };
+        self.stood.clear();
+        self.stood.resize(self.columns, 0);
+        for (at, done) in self.closed.iter_mut().enumerate() {
+            let ends = self.by_end.range((at, done.saturating_add(1))..=(at, to));
+            let mut reached = to;
+            for ((_, end), numbers) in ends {
+                for number in numbers {
+                    let (key, words) = self.rows.entry_mut(*number);
+                    let (standing, figures) = words.split_first_mut().expect("a standing");
+                    if !is_provisional(*standing) || figures.iter().all(|figure| *figure == 0) {
+                        continue;
+                    }
+                    if *room == 0 {
+                        reached = reached.min(end - 1);
+                        break;
+                    }
+                    *room -= 1;
+                    close(standing, closed.of(end_of(key)));
+                    see(Rolled {
+                        key: Key {
+                            dimensions: key.dimensions & !(u64::MAX << WINDOW_SHIFT),
+                            ..key
+                        },
+                        at,
+                        standing: &mut *standing,
+                        figures: &*figures,
+                        change: &self.stood,
+                    });
+                    self.changed_rows.push(*number);
+                }
+                if reached < to {
+                    break;
+                }
+            }
+            *done = reached.max(*done);
+        }
         self.stood.clear();
     }
 
@@ -339,6 +394,7 @@ impl Windows {
     /// Makes what was read back ready to go on from the time of its settlement.
     pub fn restored(&mut self, now: Timestamp) {
         self.now = minute_of(now);
+        self.closed.fill(i32::MIN);
         self.panes.restored();
         self.rows.restored();
         self.by_minute.clear();

@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::domain::aggregate::{Published, Row};
+use crate::domain::aggregate::Row;
 use crate::domain::place::{Level, Place};
 use crate::domain::time::Timestamp;
 use crate::domain::topic::Supplier;
 
 use super::changes::Changes;
-use super::fold::{Base, Delta, is_closed, rolled_row, row};
+use super::fold::{Base, CLOSED_AT_ONCE, Delta, close_days, closed_day, rolled_row, row};
 use super::places::{Places, Ranks};
 use super::plan::AggregatePlan;
-use super::rolling::Windows;
-use super::rows::Rows;
+use super::rolling::{Rolled, Windows, end_of};
+use super::rows::{Rows, publish, standing_of};
 use super::table::{Key, Table};
+use super::watermark::Closed;
 
 #[derive(Debug)]
 struct LevelRows {
@@ -41,11 +42,14 @@ pub struct Rollup {
     pub(super) places_written: u32,
     pub(super) as_of: Timestamp,
     pub(super) now: Timestamp,
+    /// Up to when the windows of each task are closed.
+    pub(super) closed: Vec<Closed>,
 }
 
 impl Rollup {
+    /// Of so many tasks: each holds windows open until it has told that it does not.
     #[must_use]
-    pub fn new(plan: Arc<AggregatePlan>) -> Self {
+    pub fn new(plan: Arc<AggregatePlan>, tasks: usize) -> Self {
         let levels = plan
             .aggregates
             .iter()
@@ -75,7 +79,21 @@ impl Rollup {
             places_written: 0,
             as_of: Timestamp(0),
             now: Timestamp(i64::MIN),
+            closed: vec![Closed::default(); tasks],
         }
+    }
+
+    /// A task tells up to when its windows are closed; `false`: there is no such task.
+    pub fn close(&mut self, task: usize, closed: Closed) -> bool {
+        let told = self.closed.get_mut(task);
+        told.map(|told| told.advance(closed)).is_some()
+    }
+
+    /// Up to when the windows of all tasks are closed.
+    #[must_use]
+    pub fn closed(&self) -> Closed {
+        let all = self.closed.iter().copied().reduce(Closed::and);
+        all.unwrap_or_default()
     }
 
     /// Takes in one delta.
@@ -98,9 +116,11 @@ impl Rollup {
         }
     }
 
-    /// Hands over the rows that have changed as of `now`, in an order that depends on the figures alone.
+    /// Hands over the rows that have changed as of `now`, in an order that depends on the figures alone; then rows whose
+    /// windows have closed since they were published, some at a time.
     pub fn settle(&mut self, now: Timestamp, out: &mut dyn FnMut(Row)) {
-        let as_of = self.as_of;
+        let (as_of, closed) = (self.as_of, self.closed());
+        let mut room = CLOSED_AT_ONCE;
         self.now = self.now.max(now);
         self.places.rank();
         let suppliers = Ranks::identity(Supplier::ALL.len());
@@ -134,27 +154,43 @@ impl Rollup {
                 };
                 match rows {
                     Kind::Rolling(windows) => {
-                        windows.settle(changes, self.now, ranks, |mut rolled| {
-                            let number = rolled.key.place;
-                            let at = (*level, place(number));
-                            let times = (as_of, Some(as_of));
-                            out(named(number, rolled_row(aggregate, at, &mut rolled, times)));
+                        let named = |rolled: &Rolled<'_>, published| {
+                            let at = (*level, place(rolled.key.place));
+                            let row = rolled_row(aggregate, at, rolled, published);
+                            named(rolled.key.place, row)
+                        };
+                        windows.settle(changes, self.now, ranks, |rolled| {
+                            let closed = closed.of(end_of(rolled.key));
+                            let published = publish(rolled.standing, closed, as_of);
+                            out(named(&rolled, published));
+                        });
+                        windows.close(closed, &mut room, |rolled| {
+                            let published = standing_of(*rolled.standing, as_of);
+                            out(named(&rolled, published));
                         });
                     }
-                    Kind::Days(rows) => changes.drain(ranks, |key, sums| {
-                        let is_closed = is_closed(aggregate, key, Some(as_of));
-                        let changed = rows.apply(key, sums, is_closed);
-                        let published = Published {
-                            as_of,
-                            revision: changed.revision,
-                            finality: changed.finality,
-                            by_idleness: false,
+                    Kind::Days(rows) => {
+                        let named = |key: Key, sums: (&[i64], &[i64]), published| {
+                            let at = (*level, place(key.place));
+                            let span = (aggregate.span(0, key.window), key.dimensions);
+                            named(key.place, row(aggregate, at, span, sums, published))
                         };
-                        let at = (*level, place(key.place));
-                        let span = (aggregate.span(0, key.window), key.dimensions);
-                        let sums = (changed.figures, sums);
-                        out(named(key.place, row(aggregate, at, span, sums, published)));
-                    }),
+                        changes.drain(ranks, |key, sums| {
+                            let closed = closed_day(aggregate, closed, key.window);
+                            let changed = rows.apply(key, sums, closed, as_of);
+                            out(named(key, (changed.figures, sums), changed.published));
+                        });
+                        let times = (closed, as_of);
+                        close_days(
+                            aggregate,
+                            rows,
+                            times,
+                            &mut room,
+                            |key, figures, published| {
+                                out(named(key, (figures, &[]), published));
+                            },
+                        );
+                    }
                 }
             }
         }

@@ -1,18 +1,31 @@
 //! The figures that stand, by packed key, with what was published of them.
 
-use crate::domain::aggregate::Finality;
+use crate::domain::aggregate::{Finality, Published};
+use crate::domain::time::{Day, Timestamp};
 
+use super::state::block::Kept;
 use super::table::{Key, Table};
 
 /// Rows of one aggregate at one level. A row that returned to nothing keeps its key, so that its
 /// revision goes on when it comes back.
 //
-//   words of an entry:  revision << 1 | was final,  then the figures
+//   words of an entry:  closed by idleness << 40 | revision << 1 | was final,  then the figures
 #[derive(Debug)]
 pub struct Rows {
     rows: Table,
     /// Numbers of rows that have changed since they were last taken.
     changed: Vec<u32>,
+    walk: Walk,
+}
+
+/// A walk over the rows that were published before their windows closed.
+#[derive(Debug)]
+struct Walk {
+    next: u32,
+    /// The day up to which windows are closed in this walk.
+    to: Day,
+    /// The same, of the last one that came to its end.
+    done: Day,
 }
 
 /// A row after a change.
@@ -20,21 +33,59 @@ pub struct Rows {
 pub struct Changed<'a> {
     /// All zero: the row has returned to nothing.
     pub figures: &'a [i64],
-    pub revision: u32,
-    pub finality: Finality,
+    pub published: Published,
 }
 
-/// Moves a row's standing on by one publication: its revision, from 1 on, and how sure it is.
-pub fn publish(standing: &mut i64, is_closed: bool) -> (u32, Finality) {
-    let was_final = *standing & 1 != 0;
-    let revision = (*standing >> 1) + 1;
-    let finality = match (is_closed, was_final) {
-        (_, true) => Finality::Restated,
-        (true, false) => Finality::Final,
-        (false, false) => Finality::Provisional,
-    };
-    *standing = revision << 1 | i64::from(was_final || is_closed);
-    (u32::try_from(revision).unwrap_or(u32::MAX), finality)
+/// Rows that a settlement looks at for those whose windows have closed: a day's are done long before the next.
+const LOOKED_AT: u32 = 50_000;
+
+const WAS_FINAL: i64 = 1;
+const BY_IDLENESS: i64 = 1 << 40;
+
+/// Moves a row's standing on by one publication: its revision, from 1 on, and how sure it is. `closed` says whether
+/// its window is, and whether only because somebody is silent.
+pub fn publish(standing: &mut i64, closed: Option<bool>, as_of: Timestamp) -> Published {
+    let was_final = *standing & WAS_FINAL != 0;
+    *standing += 2;
+    if !was_final {
+        close(standing, closed);
+    }
+    let mut published = standing_of(*standing, as_of);
+    if was_final {
+        published.finality = Finality::Restated;
+    }
+    published
+}
+
+/// Notes that a row's window is closed, if it is.
+pub fn close(standing: &mut i64, closed: Option<bool>) {
+    match closed {
+        None => {}
+        Some(false) => *standing |= WAS_FINAL,
+        Some(true) => *standing |= WAS_FINAL | BY_IDLENESS,
+    }
+}
+
+/// Whether a row was published, and not yet as final.
+#[must_use]
+pub const fn is_provisional(standing: i64) -> bool {
+    standing != 0 && standing & WAS_FINAL == 0
+}
+
+/// How a row stands that is published for the first time since it was closed, or is not.
+#[must_use]
+pub fn standing_of(standing: i64, as_of: Timestamp) -> Published {
+    let revision = (standing & (BY_IDLENESS - 1)) >> 1;
+    Published {
+        as_of,
+        revision: u32::try_from(revision).unwrap_or(u32::MAX),
+        finality: if standing & WAS_FINAL == 0 {
+            Finality::Provisional
+        } else {
+            Finality::Final
+        },
+        by_idleness: standing & BY_IDLENESS != 0,
+    }
 }
 
 impl Rows {
@@ -43,22 +94,76 @@ impl Rows {
         Self {
             rows: Table::new(1 + measures),
             changed: Vec::new(),
+            walk: Walk {
+                next: 0,
+                to: Day(i32::MIN),
+                done: Day(i32::MIN),
+            },
         }
     }
 
-    /// Adds sums to a row; `is_closed` says whether the watermark has passed its window.
-    pub fn apply(&mut self, key: Key, sums: &[i64], is_closed: bool) -> Changed<'_> {
+    /// Adds sums to a row; `closed` is as for [`publish`].
+    pub fn apply(
+        &mut self,
+        key: Key,
+        sums: &[i64],
+        closed: Option<bool>,
+        as_of: Timestamp,
+    ) -> Changed<'_> {
         let (number, words) = self.rows.words_of(key);
         self.changed.push(number);
         let (standing, figures) = words.split_first_mut().expect("a row has its revision");
         for (figure, sum) in figures.iter_mut().zip(sums) {
             *figure += sum;
         }
-        let (revision, finality) = publish(standing, is_closed);
         Changed {
             figures,
-            revision,
-            finality,
+            published: publish(standing, closed, as_of),
+        }
+    }
+
+    /// Looks for rows that were published before their windows closed, up to a day: hands over so many as there is
+    /// `room` for, as they stand, now final. `closed` answers as for [`publish`], by a window's first day.
+    pub fn close(
+        &mut self,
+        to: Option<Day>,
+        room: &mut usize,
+        closed: impl Fn(i32) -> Option<bool>,
+        as_of: Timestamp,
+        mut see: impl FnMut(Key, &[i64], Published),
+    ) {
+        let Some(to) = to else { return };
+        if self.walk.next == 0 {
+            if self.walk.done >= to {
+                return;
+            }
+            self.walk.to = to;
+        }
+        let last = self.rows.entries();
+        let until = last.min(self.walk.next.saturating_add(LOOKED_AT));
+        for number in self.walk.next..until {
+            self.walk.next = number;
+            if *room == 0 {
+                return;
+            }
+            let (key, words) = self.rows.entry(number);
+            let (standing, figures) = (words[0], &words[1..]);
+            if !is_provisional(standing) || figures.iter().all(|figure| *figure == 0) {
+                continue;
+            }
+            let Some(by_idleness) = closed(key.window) else {
+                continue;
+            };
+            let (_, words) = self.rows.entry_mut(number);
+            close(&mut words[0], Some(by_idleness));
+            let published = standing_of(words[0], as_of);
+            see(key, &words[1..], published);
+            self.changed.push(number);
+            *room -= 1;
+        }
+        self.walk.next = until;
+        if until == last {
+            (self.walk.next, self.walk.done) = (0, self.walk.to);
         }
     }
 

@@ -21,7 +21,7 @@ use super::state::native::Id;
 use super::state::practices::Practices;
 use super::state::slot_types::SlotTypes;
 use super::state::slots::{Mark, SlotIndex, Slots};
-use super::watermark::Watermarks;
+use super::watermark::{Closed, Closing, STEP, Watermarks};
 
 /// Where the category of an admitted appointment comes from.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +51,8 @@ pub struct Task {
     pub(super) fold: Fold,
     counts: Counts,
     pub(super) watermarks: Watermarks,
+    /// What the second stage was told of it, since the task began.
+    told: Closed,
     pub(super) now: Timestamp,
     /// Slots touched since the last settlement, with the fact that stood.
     touched: Vec<(SlotIndex, Option<Fact>)>,
@@ -77,6 +79,8 @@ pub struct Settled {
     pub as_of: Timestamp,
     /// Events too late for any practice's window that is kept.
     pub too_old: u64,
+    /// Versions whose time of extraction was further ahead of "now" than is allowed, by supplier.
+    pub ahead: [u64; Supplier::ALL.len()],
 }
 
 impl Task {
@@ -96,7 +100,8 @@ impl Task {
             queue: Vec::new(),
             last: None,
             counts: Counts::default(),
-            watermarks: Watermarks::default(),
+            watermarks: Watermarks::new(Closing::default()),
+            told: Closed::default(),
             now: Timestamp(i64::MIN),
             touched: Vec::new(),
             upcoming: BTreeMap::new(),
@@ -107,6 +112,21 @@ impl Task {
             horizon: Horizon::default(),
             reads_again: false,
         }
+    }
+
+    /// How windows close; to be told before anything else.
+    pub fn close_by(&mut self, closing: Closing) {
+        self.watermarks = Watermarks::new(closing);
+    }
+
+    /// What time it is, before anything is settled as of then.
+    pub fn tell_time(&mut self, now: Timestamp) {
+        self.watermarks.start(now);
+    }
+
+    /// Records of a supplier wait to be read: it is not silent, though nothing of it is taken in.
+    pub fn has_unread(&mut self, supplier: Supplier) {
+        self.watermarks.has_unread(supplier);
     }
 
     /// From here on versions are taken in without folding, until [`Self::finish_loading`].
@@ -348,11 +368,18 @@ impl Task {
         }
         self.touched = touched;
         self.touched.clear();
+        self.watermarks.tell(self.now);
         self.fold.settle(&self.watermarks, self.now, out);
+        let closed = self.watermarks.closed().floor(STEP);
+        if closed != self.told {
+            self.told = closed;
+            out(Change::Closed(closed));
+        }
         Settled {
             counts: std::mem::take(&mut self.counts),
             as_of: self.watermarks.as_of(),
             too_old: self.fold.take_too_old(),
+            ahead: self.watermarks.take_ahead(),
         }
     }
 

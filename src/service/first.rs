@@ -17,7 +17,7 @@ use crate::adapters::partitioner::partition_of;
 use crate::adapters::schemas::Schemas;
 use crate::domain::disposition::Disposition;
 use crate::domain::time::Timestamp;
-use crate::domain::topic::SupplierTopic;
+use crate::domain::topic::{Supplier, SupplierTopic};
 use crate::engine::fold::Change;
 use crate::engine::keep::CALLERS;
 use crate::engine::ledger::Counts;
@@ -219,6 +219,16 @@ impl Stage for FirstStage {
         outcome
     }
 
+    fn begin(&mut self, now: Timestamp) {
+        self.pipeline.tell_time(now);
+    }
+
+    fn has_unread(&mut self, topic: &str) {
+        if let Some(topic) = SupplierTopic::from_name(topic) {
+            self.pipeline.has_unread(topic.supplier());
+        }
+    }
+
     fn has_news(&self) -> bool {
         self.feed.version() != self.followed.version
     }
@@ -227,10 +237,20 @@ impl Stage for FirstStage {
         self.follow_news();
         self.pipeline.advance(now);
         let (outputs, standings) = (&self.outputs, &mut self.standings);
+        let mut closed = None;
         let summary = self.pipeline.settle_into(&mut |change| match change {
             Change::Row(row) => draft.row(outputs, standings, &row),
             Change::Delta(delta) => draft.delta(outputs, &delta),
+            Change::Closed(now_closed) => closed = Some(now_closed),
         });
+        if let Some(closed) = closed {
+            draft.closed(outputs, self.partition, closed, summary.as_of);
+        }
+        for (supplier, records) in Supplier::ALL.into_iter().zip(summary.ahead) {
+            if records > 0 {
+                (self.observer).observe(&Observation::Ahead { supplier, records });
+            }
+        }
         if summary.too_old > 0 {
             let (worker, events) = (&self.name, summary.too_old);
             self.observer

@@ -43,7 +43,8 @@ impl Observer for Metrics {
                 let following = following.map(|is| (is.behind, is.entries));
                 self.keeping().follows(worker, following);
             }
-            Observation::TooOld { events, .. } => self.too_old(*events),
+            Observation::Ahead { supplier, records } => self.progress().ahead(*supplier, *records),
+            Observation::TooOld { events, .. } => self.progress().too_old(*events),
             Observation::Ended { worker } => self.ended(worker),
             Observation::Reference { topic, .. } => self.reference(topic),
         }

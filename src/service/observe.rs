@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::outputs::Tally;
 use crate::domain::time::Timestamp;
-use crate::domain::topic::SupplierTopic;
+use crate::domain::topic::{Supplier, SupplierTopic};
 use crate::engine::ledger::Counts;
 use crate::engine::watermark::Watermarks;
 
@@ -52,6 +52,8 @@ pub enum Observation<'a> {
         worker: &'a str,
         following: Option<Following>,
     },
+    /// Versions came whose time of extraction is further ahead of the clock than is allowed.
+    Ahead { supplier: Supplier, records: u64 },
     /// Events came that are too old for any window that is kept.
     TooOld { worker: &'a str, events: u64 },
     /// A worker has ended, here or for good: what it held is no longer ours to tell.

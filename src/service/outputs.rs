@@ -13,6 +13,7 @@ use crate::domain::time::Timestamp;
 use crate::engine::fold::Delta;
 use crate::engine::ledger::Counts;
 use crate::engine::plan::AggregatePlan;
+use crate::engine::watermark::Closed;
 use crate::stages::letter::DeadLetter;
 use crate::wire::datum::{Avro, Bytes, Datum};
 use crate::wire::framing::frame;
@@ -168,6 +169,19 @@ impl Draft {
         self.transaction
             .put(DELTAS, Some(partition), key, Some(&self.value));
         tally(&mut self.written, DELTAS).add(key, Some(&self.value));
+    }
+
+    /// Up to when the task's windows are closed, to every part of the second stage, behind its deltas.
+    pub fn closed(&mut self, outputs: &Outputs, task: i32, closed: Closed, as_of: Timestamp) {
+        for partition in 0..outputs.delta_partitions {
+            self.datum.clear();
+            let written_by = Some(self.writer.clone());
+            effects::closed_of(task, closed, as_of, written_by).write(&mut self.datum);
+            framed(outputs.deltas, &self.datum, &mut self.value);
+            let key = self.writer.task.as_bytes();
+            (self.transaction).put(DELTAS, Some(partition), key, Some(&self.value));
+            tally(&mut self.written, DELTAS).add(key, Some(&self.value));
+        }
     }
 
     /// A dead letter, under its record's coordinates.

@@ -42,12 +42,16 @@ impl SecondStage {
             tasks: common.partitions.tasks,
             observer: common.observer.clone(),
             outputs: outputs.clone(),
-            rollup: Rollup::new(outputs.plan.clone()),
+            rollup: Rollup::new(outputs.plan.clone(), tasks_of(common.partitions.tasks)),
             standings: Standings::default(),
             as_of: Timestamp(0),
             taken: 0,
         }
     }
+}
+
+fn tasks_of(partitions: i32) -> usize {
+    usize::try_from(partitions).unwrap_or(0)
 }
 
 impl Stage for SecondStage {
@@ -68,7 +72,7 @@ impl Stage for SecondStage {
     }
 
     fn reset(&mut self, _: Option<&Note>) -> Result<(), LogError> {
-        self.rollup = Rollup::new(self.outputs.plan.clone());
+        self.rollup = Rollup::new(self.outputs.plan.clone(), tasks_of(self.tasks));
         self.standings.clear();
         (self.as_of, self.taken) = (Timestamp(0), 0);
         Ok(())
@@ -127,6 +131,17 @@ impl Stage for SecondStage {
         };
         let (_, datum) = unframe(message.value).map_err(|error| wrong(error.to_string()))?;
         let delta = Delta::from_bytes(datum).map_err(|error| wrong(error.to_string()))?;
+        if let Some(closed) = &delta.closed {
+            let (task, closed) = effects::closed_from(closed);
+            if !self.rollup.close(task, closed) {
+                return Err(wrong(format!(
+                    "task {task}, of {} that this configuration has; give a changed configuration a new kafka.group and a new {DELTAS}",
+                    self.tasks
+                )));
+            }
+            self.taken += 1;
+            return Ok(());
+        }
         let delta = effects::delta_from(&delta, &self.outputs.plan).ok_or_else(|| {
             wrong(format!(
                 "a delta of `{}` as this configuration does not declare it; give a changed configuration a new kafka.group and a new {DELTAS}",

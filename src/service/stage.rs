@@ -50,6 +50,10 @@ pub trait Stage: Send {
     fn kept_entries(&self) -> u64;
     /// Its partition of the changelog.
     fn changelog(&self) -> i32;
+    /// What time it is, before the first record is taken in.
+    fn begin(&mut self, _now: Timestamp) {}
+    /// Records of a topic wait to be read.
+    fn has_unread(&mut self, _topic: &str) {}
     /// Takes in one record.
     ///
     /// # Errors

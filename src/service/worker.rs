@@ -218,6 +218,7 @@ impl<S: Stage> Worker<S> {
         }
         // It was never taken in, so this reader brings it again.
         self.held = None;
+        self.stage.begin(self.around.clock.now());
         let mut reader = self.reader(&self.positions)?;
         // At once, so that whoever sees it ready sees how it stands.
         self.tell(&*reader);
@@ -581,9 +582,12 @@ impl<S: Stage> Worker<S> {
             }));
     }
 
-    fn tell(&self, reader: &dyn Reader) {
+    fn tell(&mut self, reader: &dyn Reader) {
         for (topic, backlog) in self.topics.iter().zip(reader.backlog()) {
             if let Some(records) = backlog {
+                if records > 0 {
+                    self.stage.has_unread(topic);
+                }
                 let worker = self.stage.name();
                 self.around.observer.observe(&Observation::Backlog {
                     worker,

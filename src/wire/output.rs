@@ -267,7 +267,19 @@ impl Manifest {
 }
 
 shape! {
-    /// A signed change of an aggregate's measures.
+    /// Up to when the windows of a task are closed.
+    pub struct Closed {
+        /// The task's number.
+        task: i32,
+        /// By what came of every supplier ever heard of, milliseconds since 1970-01-01T00:00:00Z.
+        by_events: Option<i64>,
+        /// With silent suppliers left out, likewise.
+        to: Option<i64>,
+    }
+}
+
+shape! {
+    /// A signed change of an aggregate's measures; without an aggregate it tells up to when its task's windows are closed.
     pub struct Delta of "out/gpad.deltas" {
         /// Name of the aggregate.
         aggregate: String,
@@ -287,6 +299,8 @@ shape! {
         as_of: i64,
         /// Its transaction.
         written_by: Option<WrittenBy>,
+        /// Behind the deltas of a transaction; none in them.
+        closed: Option<Closed>,
     }
 }
 

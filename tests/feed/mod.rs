@@ -275,7 +275,7 @@ impl Core {
         Self {
             plan: plan.clone(),
             pipeline: Pipeline::new(plan.clone(), reference),
-            rollup: Rollup::new(plan.aggregates.clone()),
+            rollup: Rollup::new(plan.aggregates.clone(), 1),
             figures: Figures::new(),
             rows: BTreeMap::new(),
             counts: Counts::default(),
@@ -310,6 +310,7 @@ impl Core {
         let summary = self.pipeline.settle_into(&mut |change| match change {
             Change::Row(row) => rows.push(row),
             Change::Delta(delta) => rollup.apply(&delta),
+            Change::Closed(closed) => assert!(rollup.close(0, closed)),
         });
         let now = self.pipeline.task().now();
         self.rollup.settle(now, &mut |row| rows.push(row));
@@ -438,7 +439,7 @@ impl Core {
         now: Timestamp,
     ) {
         self.pipeline = Pipeline::new(plan.clone(), reference);
-        self.rollup = Rollup::new(plan.aggregates.clone());
+        self.rollup = Rollup::new(plan.aggregates.clone(), 1);
         let none = |_, _: &[u8]| None;
         for block in kept.first.blocks.iter().flatten() {
             self.pipeline

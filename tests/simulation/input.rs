@@ -267,7 +267,7 @@ impl Batch {
         }
         pipeline.advance(now);
         pipeline.finish_loading();
-        let (mut rows, mut rollup) = (Rows::new(), Rollup::new(PLAN.aggregates.clone()));
+        let (mut rows, mut rollup) = (Rows::new(), Rollup::new(PLAN.aggregates.clone(), 1));
         let mut stand = |row: &Row| {
             if let Some(value) = effects::value_of(row, None) {
                 let of_topic = rows
@@ -279,6 +279,7 @@ impl Batch {
         pipeline.settle_into(&mut |change| match change {
             Change::Row(row) => stand(&row),
             Change::Delta(delta) => rollup.apply(&delta),
+            Change::Closed(closed) => assert!(rollup.close(0, closed)),
         });
         rollup.settle(now, &mut |row| stand(&row));
         for letter in pipeline.take_dead_letters() {

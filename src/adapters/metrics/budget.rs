@@ -47,12 +47,15 @@ impl Budget {
         let budget = Self {
             by_metric: vec![
                 ("gpad_aggregate", aggregates(plan)),
+                ("gpad_clock_ahead_records_total", Supplier::ALL.len()),
+                ("gpad_closed_timestamp_seconds", 1),
                 ("gpad_commit_duration_seconds", histogram(&COMMIT_BUCKETS)),
                 // The supplier topics, the deltas and the requests to read again.
                 ("gpad_consumer_lag_records", topics + 2),
                 ("gpad_dead_letters_total", topics * Rejection::ALL.len()),
                 ("gpad_end_to_end_seconds", histogram(&END_TO_END_BUCKETS)),
                 ("gpad_events_too_old_total", 1),
+                ("gpad_idle_tasks", Supplier::ALL.len()),
                 ("gpad_pending_records", topics),
                 ("gpad_records_total", topics * ends),
                 ("gpad_reference_records_total", ReferenceTopic::ALL.len()),

@@ -3,6 +3,7 @@
 mod budget;
 mod figures;
 mod keeping;
+mod progress;
 mod text;
 
 use std::collections::BTreeMap;
@@ -10,8 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 use super::clock::Clock;
@@ -23,6 +23,7 @@ use crate::engine::watermark::Watermarks;
 
 pub use budget::{Budget, OverBudget, series_of};
 pub use keeping::Keeping;
+pub use progress::Progress;
 pub use text::Format;
 
 /// Seconds: from a fast disk to a broker in trouble.
@@ -59,7 +60,6 @@ pub struct Metrics {
     clock: Clock,
     records: IntCounterVec,
     pending: IntGaugeVec,
-    watermark: GaugeVec,
     lag: IntGaugeVec,
     commit: Histogram,
     end_to_end: Histogram,
@@ -69,10 +69,10 @@ pub struct Metrics {
     series: IntGauge,
     reference: IntCounterVec,
     dead_letters: IntCounterVec,
-    too_old: IntCounter,
     aggregate: GaugeVec,
     undecided: IntGaugeVec,
     keeping: Keeping,
+    progress: Progress,
     undecided_for: GaugeVec,
     workers: Mutex<BTreeMap<String, Worker>>,
 }
@@ -112,11 +112,6 @@ impl Metrics {
                 "Linked consultations that wait for their appointment.",
                 &["topic"],
             ),
-            watermark: floats(
-                "gpad_watermark_timestamp_seconds",
-                "Event time up to which a supplier has sent everything, of the task that is furthest behind.",
-                &["supplier"],
-            ),
             lag: gauges(
                 "gpad_consumer_lag_records",
                 "Records committed to a topic that the tasks of this process have not read.",
@@ -148,17 +143,13 @@ impl Metrics {
                 "Records refused in this process, which lie in gpad.dead-letters.",
                 &["topic", "reason"],
             ),
-            too_old: IntCounter::new(
-                "gpad_events_too_old_total",
-                "Events too old for any rolling window that is kept: changes of panes, of each stage that keeps windows.",
-            )
-            .expect(made),
             aggregate: floats(
                 "gpad_aggregate",
                 "Committed figures of the window that holds now, summed over the dimensions.",
                 &["aggregate", "window", "level", "code", "measure"],
             ),
             keeping: Keeping::default(),
+            progress: Progress::default(),
             undecided: gauges(
                 "gpad_undecided_records",
                 "Offsets of an input from its last stable offset to its high watermark: transactions of other producers are open.",
@@ -183,10 +174,9 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let collectors: [Box<dyn prometheus::core::Collector>; 16] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 14] = [
             Box::new(self.records.clone()),
             Box::new(self.pending.clone()),
-            Box::new(self.watermark.clone()),
             Box::new(self.lag.clone()),
             Box::new(self.commit.clone()),
             Box::new(self.end_to_end.clone()),
@@ -195,13 +185,13 @@ impl Metrics {
             Box::new(self.series.clone()),
             Box::new(self.reference.clone()),
             Box::new(self.dead_letters.clone()),
-            Box::new(self.too_old.clone()),
             Box::new(self.aggregate.clone()),
             Box::new(self.undecided.clone()),
             Box::new(self.undecided_for.clone()),
             Box::new(self.unready.clone()),
         ];
-        for collector in collectors.into_iter().chain(self.keeping.collectors()) {
+        let parts = (self.keeping.collectors().into_iter()).chain(self.progress.collectors());
+        for collector in collectors.into_iter().chain(parts) {
             self.registry
                 .register(collector)
                 .expect("every name is registered once");
@@ -238,9 +228,10 @@ impl Metrics {
         seconds.set(stood.as_secs_f64());
     }
 
-    /// Events came that are too old for any window.
-    pub fn too_old(&self, events: u64) {
-        self.too_old.inc_by(events);
+    /// Of event time.
+    #[must_use]
+    pub const fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// How many reasons there are not to be ready.
@@ -353,11 +344,14 @@ impl Metrics {
     }
 
     fn tell_workers(&self) {
-        for (supplier, behind, _) in self.watermarks() {
-            let mark = self.watermark.with_label_values(&[supplier.label()]);
-            mark.set(behind as f64 / 1_000.0);
-        }
+        let watermarks = self.watermarks();
         let workers = self.workers();
+        // The second stage holds none, and would be taken for a task that has closed nothing.
+        let tasks = workers
+            .iter()
+            .filter(|(name, _)| !name.starts_with("rollup-"));
+        let holdings = tasks.map(|(_, worker)| &worker.holding);
+        self.progress.tell(&watermarks, holdings);
         let sum = |of: &dyn Fn(&Worker) -> i64| workers.values().map(of).sum::<i64>();
         self.entries
             .set(sum(&|worker| worker.holding.entries as i64));
