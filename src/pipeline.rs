@@ -513,6 +513,7 @@ impl Pipeline {
     /// # Errors
     /// When the reference data does not know a practice.
     pub fn restored(&mut self, now: Timestamp) -> Result<Counts, Damage> {
+        self.tell_time(now);
         self.now = self.now.max(now);
         self.task.restored()
     }

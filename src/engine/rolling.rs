@@ -177,6 +177,9 @@ impl Windows {
         self.stood.clear();
         self.stood.resize(self.columns, 0);
         for (at, done) in self.closed.iter_mut().enumerate() {
+            if *done >= to {
+                continue;
+            }
             let ends = self.by_end.range((at, done.saturating_add(1))..=(at, to));
             let mut reached = to;
             for ((_, end), numbers) in ends {

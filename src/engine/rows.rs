@@ -12,7 +12,7 @@ use super::table::{Key, Table};
 //   words of an entry:  closed by idleness << 40 | revision << 1 | was final,  then the figures
 #[derive(Debug)]
 pub struct Rows {
-    rows: Table,
+    table: Table,
     /// Numbers of rows that have changed since they were last taken.
     changed: Vec<u32>,
     walk: Walk,
@@ -92,7 +92,7 @@ impl Rows {
     #[must_use]
     pub fn new(measures: usize) -> Self {
         Self {
-            rows: Table::new(1 + measures),
+            table: Table::new(1 + measures),
             changed: Vec::new(),
             walk: Walk {
                 next: 0,
@@ -110,7 +110,7 @@ impl Rows {
         closed: Option<bool>,
         as_of: Timestamp,
     ) -> Changed<'_> {
-        let (number, words) = self.rows.words_of(key);
+        let (number, words) = self.table.words_of(key);
         self.changed.push(number);
         let (standing, figures) = words.split_first_mut().expect("a row has its revision");
         for (figure, sum) in figures.iter_mut().zip(sums) {
@@ -139,14 +139,14 @@ impl Rows {
             }
             self.walk.to = to;
         }
-        let last = self.rows.entries();
+        let last = self.table.entries();
         let until = last.min(self.walk.next.saturating_add(LOOKED_AT));
         for number in self.walk.next..until {
             self.walk.next = number;
             if *room == 0 {
                 return;
             }
-            let (key, words) = self.rows.entry(number);
+            let (key, words) = self.table.entry(number);
             let (standing, figures) = (words[0], &words[1..]);
             if !is_provisional(standing) || figures.iter().all(|figure| *figure == 0) {
                 continue;
@@ -154,7 +154,7 @@ impl Rows {
             let Some(by_idleness) = closed(key.window) else {
                 continue;
             };
-            let (_, words) = self.rows.entry_mut(number);
+            let (_, words) = self.table.entry_mut(number);
             close(&mut words[0], Some(by_idleness));
             let published = standing_of(words[0], as_of);
             see(key, &words[1..], published);
@@ -169,16 +169,16 @@ impl Rows {
 
     /// The standing and the figures of a row, which is about to change.
     pub fn change(&mut self, key: Key) -> (&mut i64, &mut [i64]) {
-        let (number, words) = self.rows.words_of(key);
+        let (number, words) = self.table.words_of(key);
         self.changed.push(number);
         words.split_first_mut().expect("a row has its standing")
     }
 
     /// Forgets the rows of all windows before one.
     pub fn forget_before(&mut self, window: i32) {
-        for number in self.rows.numbers() {
-            if self.rows.entry(number).0.window < window {
-                self.rows.vacate(number);
+        for number in self.table.numbers() {
+            if self.table.entry(number).0.window < window {
+                self.table.vacate(number);
                 self.changed.push(number);
             }
         }
@@ -186,7 +186,10 @@ impl Rows {
 
     /// The keys of the rows of some windows.
     pub fn keys_of(&self, windows: impl Fn(i32) -> bool) -> Vec<Key> {
-        let keys = self.rows.numbers().map(|number| self.rows.entry(number).0);
+        let keys = self
+            .table
+            .numbers()
+            .map(|number| self.table.entry(number).0);
         keys.filter(|key| windows(key.window)).collect()
     }
 
@@ -197,20 +200,20 @@ impl Rows {
 
     #[must_use]
     pub const fn kept(&self) -> &Table {
-        &self.rows
+        &self.table
     }
 
     pub const fn kept_mut(&mut self) -> &mut Table {
-        &mut self.rows
+        &mut self.table
     }
 
     #[must_use]
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.table.len()
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.table.is_empty()
     }
 }

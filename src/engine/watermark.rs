@@ -65,7 +65,7 @@ impl Closed {
     /// To whole steps of some milliseconds.
     #[must_use]
     pub fn floor(self, step: i64) -> Self {
-        let floor = |at: Timestamp| Timestamp(at.0.div_euclid(step) * step);
+        let floor = |at: Timestamp| Timestamp(at.0.div_euclid(step).saturating_mul(step));
         Self {
             by_events: self.by_events.map(floor),
             to: self.to.map(floor),
@@ -142,6 +142,10 @@ impl Watermarks {
 
     /// Moves on to "now": a clock that is ahead of it moves nothing beyond it.
     pub(super) fn tell(&mut self, now: Timestamp) {
+        if now == Timestamp(i64::MIN) {
+            // No time was told yet.
+            return;
+        }
         let now = self.now.map_or(now, |before| before.max(now));
         self.now = Some(now);
         for (supplier, version) in self.early.drain(..) {

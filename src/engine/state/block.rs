@@ -6,8 +6,8 @@
 
 use thiserror::Error;
 
-/// The format written. Older ones that can be read stand in [`read`].
-const VERSION: u8 = 1;
+/// The format written. Older ones can be read: 1 knew nothing of closed windows, and has less among the times.
+const VERSION: u8 = 2;
 const MAGIC: [u8; 3] = *b"GPS";
 /// Magic, version, fingerprint of the plan.
 const HEADER: usize = 12;
@@ -116,7 +116,7 @@ pub fn read<'a>(
     if header[..3] != MAGIC {
         return Err(Damage::Foreign);
     }
-    if header[3] != VERSION {
+    if !(1..=VERSION).contains(&header[3]) {
         return Err(Damage::Version(header[3]));
     }
     if header[4..] != plan.to_le_bytes() {
