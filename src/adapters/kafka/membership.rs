@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -32,8 +32,10 @@ pub(super) struct Rebalances {
     topics: Vec<String>,
     changes: Mutex<VecDeque<Change>>,
     closing: AtomicBool,
-    /// Whether it is a member and no rebalance is on, as librdkafka told last; `None` when that has been used.
-    is_steady: Mutex<Option<bool>>,
+    /// Before the client was created.
+    created: Instant,
+    /// When librdkafka last found that it is a member and no rebalance is on.
+    steady_at: Mutex<Option<Instant>>,
 }
 
 impl ClientContext for Rebalances {
@@ -47,7 +49,10 @@ impl ClientContext for Rebalances {
 
     fn stats_raw(&self, statistics: &[u8]) {
         if let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) {
-            *self.steadiness() = Some(statistics.cgrp.join_state == "steady");
+            // Statistics lie in a queue until somebody polls: what they say was so when they were made.
+            let made_at = self.created + Duration::from_micros(statistics.age);
+            let is_steady = statistics.cgrp.join_state == "steady";
+            *self.steadiness() = is_steady.then_some(made_at);
         }
     }
 }
@@ -55,6 +60,8 @@ impl ClientContext for Rebalances {
 /// The little that is read of librdkafka's statistics.
 #[derive(Deserialize)]
 struct Statistics {
+    /// Microseconds since the client was created.
+    age: u64,
     cgrp: GroupStatistics,
 }
 
@@ -95,8 +102,8 @@ impl ConsumerContext for Rebalances {
 }
 
 impl Rebalances {
-    fn steadiness(&self) -> MutexGuard<'_, Option<bool>> {
-        self.is_steady
+    fn steadiness(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.steady_at
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -180,7 +187,8 @@ pub(super) fn join(
         topics: topics.iter().map(|&name| name.to_owned()).collect(),
         changes: Mutex::default(),
         closing: AtomicBool::new(false),
-        is_steady: Mutex::default(),
+        created: monotonic(),
+        steady_at: Mutex::default(),
     };
     let consumer: GroupConsumer = config
         .create_with_context(context)
@@ -259,11 +267,12 @@ impl Membership for KafkaMembership {
         // The coordinator hears nothing from a member that is joining until all have joined, and librdkafka does not wait
         // for that: it would be gone unheard, and every rebalance would wait until its session has run out.
         let began = monotonic();
-        *self.consumer.context().steadiness() = None;
         while began.elapsed() + CLOSING < within {
-            // Revocations are answered at once now; nothing of ours is open any more.
-            let _ = self.consumer.poll(TOLD / 5);
-            if *self.consumer.context().steadiness() == Some(true) {
+            // Revocations are answered at once now; nothing of ours is open any more. In short steps: a rebalance that
+            // begins between the news and the closing is what all this is to prevent.
+            let _ = self.consumer.poll(TOLD / 50);
+            let steady_at = *self.consumer.context().steadiness();
+            if steady_at.is_some_and(|at| at >= began) {
                 break;
             }
         }
