@@ -118,13 +118,22 @@ fn dorset_comes_back_with_its_codes_and_names_line_for_line() {
 
 #[test]
 fn england_at_one_per_cent_comes_back_by_icb() {
+    england_comes_back("icb_cells_2022-02.csv", "2022-02");
+}
+
+/// Before the collection began: its records are extracted from 1 March 2020 on, as those of a first return are.
+#[test]
+fn england_before_the_pandemic_comes_back_by_icb() {
+    england_comes_back("icb_cells_2020-01.csv", "2020-01");
+}
+
+fn england_comes_back(file: &str, month: &str) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (input, output) = (folder.path().join("in"), folder.path().join("out"));
-    let file = "icb_cells_2022-02.csv";
-    simulate(file, "2022-02", &input, &["--scale", "0.01"]);
+    simulate(file, month, &input, &["--scale", "0.01"]);
     replay(&input, &output);
-    let month = Month::parse("2022-02").expect("a month");
-    let published = Cells::read(&data(file), month)
+    let parsed = Month::parse(month).expect("a month");
+    let published = Cells::read(&data(file), parsed)
         .expect("published cells")
         .scaled(0.01);
     let published: BTreeMap<Vec<String>, i64> = published
@@ -150,8 +159,8 @@ fn england_at_one_per_cent_comes_back_by_icb() {
         "REGION_NAME",
         "Appointment_Month",
     ];
-    let ours = cells(&output.join("publication/2022-02/regional.csv"), &below_icb);
-    assert_eq!(ours, published);
+    let regional = format!("publication/{month}/regional.csv");
+    assert_eq!(cells(&output.join(regional), &below_icb), published);
 }
 
 /// Every datum of a container file.

@@ -377,6 +377,17 @@ impl Fold {
         self.tables().map(Table::len).sum()
     }
 
+    /// Bytes on the heap of what is kept of each aggregate at practice level.
+    pub fn bytes(&self) -> impl Iterator<Item = usize> {
+        self.folders.iter().map(|folder| {
+            let rows = folder.practice.iter().map(|(_, rows)| rows.kept().bytes());
+            let windows = folder.windows.iter().map(|(_, windows)| windows.bytes());
+            let ahead = folder.ahead.iter().flat_map(Look::all);
+            let ahead = ahead.map(|ahead| ahead.rows().kept().bytes());
+            rows.chain(windows).chain(ahead).sum()
+        })
+    }
+
     /// Events that came too late for any window that is kept, since this was last asked.
     pub fn take_too_old(&mut self) -> u64 {
         let windows = self

@@ -383,6 +383,16 @@ impl Windows {
         ]
     }
 
+    /// Bytes on the heap, but for what is needed within a settlement.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let panes = self.by_minute.values().map(Vec::capacity);
+        let numbers: usize = panes.chain(self.by_end.values().map(Vec::capacity)).sum();
+        let lists = self.by_minute.len() + self.by_end.len();
+        let lists = lists * (size_of::<(usize, i32)>() + size_of::<Vec<u32>>());
+        self.panes.bytes() + self.rows.bytes() + numbers * size_of::<u32>() + lists
+    }
+
     /// Panes, then rows.
     #[must_use]
     pub const fn tables(&self) -> [&Table; 2] {

@@ -208,6 +208,19 @@ impl Rollup {
             .unwrap_or(0)
     }
 
+    /// Bytes on the heap of what is kept of each aggregate.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<usize> {
+        let bytes = |level: &LevelRows| match &level.rows {
+            Kind::Days(rows) => rows.kept().bytes(),
+            Kind::Rolling(windows) => windows.bytes(),
+        };
+        let levels = self.levels.iter();
+        levels
+            .map(|levels| levels.iter().map(bytes).sum())
+            .collect()
+    }
+
     /// What is kept, aggregate by aggregate, level by level, table by table.
     pub(super) fn tables(&self) -> impl Iterator<Item = &Table> {
         self.levels.iter().flatten().flat_map(|level| {

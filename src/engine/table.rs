@@ -155,6 +155,13 @@ impl Table {
         self.index.is_empty()
     }
 
+    /// Bytes on the heap.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let words = self.words.capacity() * size_of::<i64>();
+        words + self.index.allocation_size() + self.free.capacity() * size_of::<u32>()
+    }
+
     /// Makes what is read back ready to be looked up.
     pub fn restored(&mut self) {
         let Self {

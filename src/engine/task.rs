@@ -181,6 +181,12 @@ impl Task {
         self.slots.bytes() + self.consultations.bytes()
     }
 
+    /// Bytes on the heap of what is kept of each aggregate, in the plan's order.
+    #[must_use]
+    pub fn bytes_by_aggregate(&self) -> Vec<usize> {
+        self.fold.bytes().collect()
+    }
+
     /// The time last told.
     #[must_use]
     pub const fn now(&self) -> Timestamp {

@@ -292,6 +292,10 @@ impl Stage for FirstStage {
             pending: &self.pending,
             watermarks: task.watermarks(),
         });
+        self.observer.observe(&Observation::Aggregates {
+            worker: &self.name,
+            bytes: task.bytes_by_aggregate(),
+        });
     }
 }
 

@@ -31,6 +31,7 @@ impl Observer for Metrics {
                     watermarks: (*watermarks).clone(),
                 },
             ),
+            Observation::Aggregates { worker, bytes } => self.keeps(worker, bytes.clone()),
             Observation::Undecided {
                 topic,
                 records,

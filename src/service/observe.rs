@@ -30,6 +30,8 @@ pub enum Observation<'a> {
         pending: &'a [i64; SupplierTopic::ALL.len()],
         watermarks: &'a Watermarks,
     },
+    /// Bytes of what a worker keeps of each aggregate, in the plan's order.
+    Aggregates { worker: &'a str, bytes: Vec<usize> },
     /// Records of an input's partitions that nobody can read yet: transactions of other producers are open.
     Undecided {
         topic: &'a str,

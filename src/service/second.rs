@@ -177,5 +177,10 @@ impl Stage for SecondStage {
         None
     }
 
-    fn tell(&self) {}
+    fn tell(&self) {
+        self.observer.observe(&Observation::Aggregates {
+            worker: &self.name,
+            bytes: self.rollup.bytes(),
+        });
+    }
 }

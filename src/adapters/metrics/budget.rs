@@ -47,6 +47,7 @@ impl Budget {
         let budget = Self {
             by_metric: vec![
                 ("gpad_aggregate", aggregates(plan)),
+                ("gpad_aggregate_bytes", plan.aggregates.len()),
                 ("gpad_clock_ahead_records_total", Supplier::ALL.len()),
                 ("gpad_closed_timestamp_seconds", 1),
                 ("gpad_commit_duration_seconds", histogram(&COMMIT_BUCKETS)),

@@ -49,6 +49,8 @@ pub struct Holding {
 #[derive(Debug, Default)]
 struct Worker {
     holding: Holding,
+    /// Bytes by aggregate, in the plan's order.
+    aggregates: Vec<usize>,
     backlog: BTreeMap<String, i64>,
 }
 
@@ -66,6 +68,7 @@ pub struct Metrics {
     unready: IntGauge,
     entries: IntGauge,
     bytes: IntGauge,
+    aggregate_bytes: IntGaugeVec,
     series: IntGauge,
     reference: IntCounterVec,
     dead_letters: IntCounterVec,
@@ -132,6 +135,11 @@ impl Metrics {
                 "gpad_state_bytes",
                 "Memory of what is held, aggregates left out.",
             ),
+            aggregate_bytes: gauges(
+                "gpad_aggregate_bytes",
+                "Memory of the rows and panes held of an aggregate.",
+                &["aggregate"],
+            ),
             series: gauge("gpad_series", "Series told in this answer."),
             reference: counter(
                 "gpad_reference_records_total",
@@ -174,7 +182,7 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let collectors: [Box<dyn prometheus::core::Collector>; 14] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 15] = [
             Box::new(self.records.clone()),
             Box::new(self.pending.clone()),
             Box::new(self.lag.clone()),
@@ -182,6 +190,7 @@ impl Metrics {
             Box::new(self.end_to_end.clone()),
             Box::new(self.entries.clone()),
             Box::new(self.bytes.clone()),
+            Box::new(self.aggregate_bytes.clone()),
             Box::new(self.series.clone()),
             Box::new(self.reference.clone()),
             Box::new(self.dead_letters.clone()),
@@ -285,6 +294,12 @@ impl Metrics {
         self.workers().entry(worker.to_owned()).or_default().holding = holding;
     }
 
+    /// Bytes of what a worker keeps of each aggregate, in the plan's order.
+    pub fn keeps(&self, worker: &str, bytes: Vec<usize>) {
+        let mut workers = self.workers();
+        workers.entry(worker.to_owned()).or_default().aggregates = bytes;
+    }
+
     /// The worker works elsewhere from now on, or nowhere.
     pub fn ended(&self, worker: &str) {
         self.workers().remove(worker);
@@ -356,6 +371,12 @@ impl Metrics {
         self.entries
             .set(sum(&|worker| worker.holding.entries as i64));
         self.bytes.set(sum(&|worker| worker.holding.bytes as i64));
+        for (at, aggregate) in self.figures.plan.aggregates.iter().enumerate() {
+            let bytes = sum(&|worker| worker.aggregates.get(at).map_or(0, |bytes| *bytes as i64));
+            self.aggregate_bytes
+                .with_label_values(&[&aggregate.name])
+                .set(bytes);
+        }
         for topic in SupplierTopic::ALL {
             let pending = sum(&|worker| worker.holding.pending[topic.index()]);
             self.pending.with_label_values(&[topic.name()]).set(pending);
