@@ -149,6 +149,8 @@ struct State {
     is_stopping: bool,
     /// A name that the group keeps tasks for, and for how long.
     static_member: Option<(String, Duration)>,
+    /// Why the log cannot be reached, while it cannot.
+    away: Option<String>,
     /// Inputs that other producers' open transactions hold up, one text each.
     undecided: Vec<String>,
     workers: BTreeMap<String, Condition>,
@@ -187,6 +189,7 @@ impl Health {
                 Condition::Waiting(why) => Some(format!("task {name} waits: {why}")),
             });
         general
+            .chain(state.away.clone())
             .chain(workers)
             .chain(state.undecided.iter().cloned())
             .collect()
@@ -205,6 +208,10 @@ impl Health {
 
     pub(super) fn undecided(&self, inputs: Vec<String>) {
         self.state().undecided = inputs;
+    }
+
+    pub(super) fn away(&self, why: Option<String>) {
+        self.state().away = why;
     }
 
     pub(super) fn has_reference(&self) {
@@ -269,6 +276,9 @@ mod tests {
         health.undecided(vec!["emis.appointments/3: open".to_owned()]);
         assert_eq!(health.reasons(), ["emis.appointments/3: open"]);
         health.undecided(Vec::new());
+        health.away(Some("the log is away".to_owned()));
+        assert_eq!(health.reasons(), ["the log is away"]);
+        health.away(None);
         health.is_stopping();
         assert_eq!(health.reasons(), ["stopping"]);
     }

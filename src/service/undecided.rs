@@ -1,5 +1,6 @@
 //! Watches the inputs for transactions of other producers that are left open: readers of committed records stand
-//! still before them, whatever comes behind.
+//! still before them, whatever comes behind. Who asks so often also notices that nobody answers, though no task has
+//! anything to commit.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,6 +70,9 @@ impl Standstills {
     }
 }
 
+/// Without an answer for so long the log is away; an election of leaders is over before.
+const AWAY: Duration = Duration::from_secs(10);
+
 /// Looks again and again until the service stops.
 pub struct Watch {
     pub log: Arc<dyn Log>,
@@ -85,11 +89,32 @@ impl Watch {
             (self.patience / 4).clamp(Duration::from_millis(250), Duration::from_secs(5));
         let mut standstills = Standstills::default();
         let mut told: BTreeMap<Place, String> = BTreeMap::new();
+        let mut answered = monotonic();
+        let mut is_away = false;
         while !self.stop.wait(interval) {
             match self.look(&mut standstills) {
-                Ok(()) => {}
+                Ok(()) => {
+                    answered = monotonic();
+                    if std::mem::take(&mut is_away) {
+                        tracing::info!("the log answers again");
+                        self.health.away(None);
+                    }
+                }
                 // What was seen stands until something else is: away, a broker has not decided anything.
-                Err(error) => tracing::debug!("looking for open transactions: {error}"),
+                Err(error) => {
+                    tracing::debug!("looking for open transactions: {error}");
+                    let silent = monotonic().duration_since(answered);
+                    if silent >= AWAY {
+                        let seconds = silent.as_secs();
+                        let why = format!(
+                            "the service waits for its log, which has not answered for {seconds} s: {error}"
+                        );
+                        if !std::mem::replace(&mut is_away, true) {
+                            tracing::warn!("{why}");
+                        }
+                        self.health.away(Some(why));
+                    }
+                }
             }
             let stuck = standstills.stuck(self.patience, monotonic());
             for (place, why) in &stuck {
