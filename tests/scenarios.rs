@@ -6,6 +6,9 @@
 //! that it changes: the record's disposition, then England's figures that are not what they were,
 //! appointments by status and slots by use, each with its day. A record that is extracted at another instant says so itself.
 //!
+//! A record of a reference topic, over the defaults too, is one more that is read. `[tell]` names what else is told:
+//! `icb` (appointments by ICB and status), `mode`, `duration`, `supplier` (slots booked).
+//!
 //! A script that begins with `[windows]` settings plays as the running service does, to which silence means something;
 //! its lines also tell how final England's capacity of a day is, and England's bookings of each whole hour.
 
@@ -23,29 +26,48 @@ use gpad_live::commands::plan_of;
 use gpad_live::config::Settings;
 use gpad_live::domain::aggregate::Span;
 use gpad_live::domain::place::Level;
+use gpad_live::domain::reference::Reference;
 use gpad_live::domain::time::Day;
 use gpad_live::domain::topic::SupplierTopic;
 use serde_json::{Value as Json, json};
 
 const HOUR: i64 = 3_600_000;
 
-/// England's figures, by what a script calls them.
-fn england(core: &Core) -> BTreeMap<String, i64> {
+/// England's figures, and others that are to be told, by what a script calls them.
+fn figures(core: &Core, tell: &[&str]) -> BTreeMap<String, i64> {
     let mut figures = BTreeMap::new();
-    for ((aggregate, level, _, day, dimensions), counts) in &core.figures {
-        let day = Day(*day).date().expect("a day of the scenario");
+    for ((aggregate, level, code, day, dimensions), counts) in &core.figures {
+        let of = |name: &str| {
+            let dimension = dimensions.iter().find(|(found, _)| found == name);
+            dimension.map_or("", |(_, value)| value.as_str())
+        };
+        let is_told = |name: &str| tell.contains(&name);
+        let day = || Day(*day).date().expect("a day of the scenario");
         for (measure, count) in counts {
-            let name = match (aggregate.as_str(), *level) {
-                ("activity", "england") => {
-                    let status = dimensions.iter().find(|(name, _)| name == "status");
-                    format!("{day} {}", status.expect("activity is by status").1)
+            let names = match (aggregate.as_str(), *level, measure.as_str()) {
+                ("activity", "england", _) => vec![
+                    Some(format!("{} {}", day(), of("status"))),
+                    is_told("mode").then(|| format!("{} {}", day(), of("mode"))),
+                ],
+                ("activity", "icb", _) if is_told("icb") => {
+                    vec![Some(format!("{} {} of {code}", day(), of("status")))]
                 }
-                ("capacity", "england") if measure.starts_with("slots_") => {
-                    format!("{day} {measure}")
+                ("duration", "england", "appointments") if is_told("duration") => {
+                    vec![Some(format!("{} {}", day(), of("duration_band")))]
+                }
+                ("capacity", "england", measure) if measure.starts_with("slots_") => {
+                    let is_booked = is_told("supplier") && measure == "slots_booked";
+                    let supplier = || format!("{} {measure} of {}", day(), of("supplier"));
+                    vec![
+                        Some(format!("{} {measure}", day())),
+                        is_booked.then(supplier),
+                    ]
                 }
                 _ => continue,
             };
-            *figures.entry(name).or_default() += count;
+            for name in names.into_iter().flatten() {
+                *figures.entry(name).or_default() += count;
+            }
         }
     }
     figures.retain(|_, count| *count != 0);
@@ -103,12 +125,16 @@ fn standing(core: &Core) -> BTreeMap<String, String> {
 /// What one step changes, as the script writes it.
 fn step(
     core: &mut Core,
-    (at, tells_finality): (&str, bool),
+    (at, tells_finality, tell): (&str, bool, &[&str]),
     record: Option<(SupplierTopic, Json)>,
+    reference: Option<Reference>,
     offset: i64,
 ) -> Vec<String> {
-    let (before, stood) = (england(core), standing(core));
+    let (before, stood) = (figures(core, tell), standing(core));
     let mut lines = Vec::new();
+    if let Some(reference) = reference {
+        core.pipeline.follow(Arc::new(reference));
+    }
     if let Some((topic, mut fields)) = record {
         if fields["extracted_at"].is_null() {
             fields["extracted_at"] = json!(at);
@@ -127,7 +153,7 @@ fn step(
     }
     core.pipeline.advance(instant(at));
     core.settle();
-    lines.extend(changes(&before, &england(core)));
+    lines.extend(changes(&before, &figures(core, tell)));
     if tells_finality {
         let now = standing(core).into_iter();
         let news = now.filter(|(day, how)| stood.get(day) != Some(how));
@@ -147,7 +173,7 @@ fn play(script: &str) -> String {
             .map(|record| over(record, &json!({})))
             .collect()
     };
-    let reference = ReferenceFeed {
+    let mut reference = ReferenceFeed {
         participation: all("cqrs.participation"),
         practices: all("ods.practices"),
         mappings: all("gpad.slot-type-mappings"),
@@ -166,6 +192,12 @@ fn play(script: &str) -> String {
     let horizon = windows.map(|_| settings.horizon_days);
     let plan = Arc::new(plan_of(&settings, horizon).expect("the defaults compile"));
     let mut core = Core::new(&plan, Arc::new(reference.snapshot()));
+    let tell = script
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("[tell] "));
+    let tell: Vec<&str> = tell.map_or_else(Vec::new, |names| names.split(", ").collect());
+    let mut snapshot = reference.snapshot();
     let mut played = Vec::new();
     for (offset, line) in (0..).zip(script.lines()) {
         if line.starts_with("=>") {
@@ -177,16 +209,28 @@ fn play(script: &str) -> String {
         }
         let mut words = line.splitn(3, ' ');
         let at = words.next().expect("a step begins with its instant");
-        let topic = words
-            .next()
-            .map(|name| SupplierTopic::from_name(name).expect("a topic"));
+        let name = words.next();
+        let topic = name.and_then(SupplierTopic::from_name);
         let fields = words.next().map_or(json!({}), |text| {
             serde_json::from_str(text).unwrap_or_else(|error| panic!("{line}: {error}"))
         });
+        let news = name.filter(|_| topic.is_none()).map(|name| {
+            let before = reference.clone();
+            let into = match name {
+                "cqrs.participation" => &mut reference.participation,
+                "ods.practices" => &mut reference.practices,
+                "gpad.slot-type-mappings" => &mut reference.mappings,
+                name => panic!("{name} is no topic"),
+            };
+            into.push(over(&defaults()[name][0], &fields));
+            snapshot = reference.follow(&snapshot, &before);
+            snapshot.clone()
+        });
         played.extend(step(
             &mut core,
-            (at, windows.is_some()),
+            (at, windows.is_some(), &tell),
             topic.map(|topic| (topic, fields)),
+            news,
             offset,
         ));
     }
@@ -213,5 +257,5 @@ fn every_scenario_plays_as_written() {
         assert_eq!(played, script, "{}\n{played}", path.display());
         scripts += 1;
     }
-    assert!(scripts >= 7, "{scripts} scripts");
+    assert!(scripts >= 17, "{scripts} scripts");
 }
