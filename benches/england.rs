@@ -183,11 +183,25 @@ fn main() {
         .sum();
     assert_eq!(refused, 0, "every record is taken in");
     let (slots, consultations) = pipeline.task().entries();
-    let gigabytes = |bytes: usize| bytes as f64 / 1e9;
-    let state = pipeline.task().bytes();
     println!(
         "{counted} appointments of four months, {slots} slots, {consultations} consultations, {rows} rows, {deltas} deltas"
     );
+    report(&plan, &pipeline, &rollup);
+    drop((pipeline, rollup));
+    println!(
+        "{:40} {:8.3} GB",
+        "most that the process had resident",
+        peak()
+    );
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "the report is what the benchmark is for"
+)]
+fn report(plan: &Plan, pipeline: &Pipeline, rollup: &Rollup) {
+    let gigabytes = |bytes: usize| bytes as f64 / 1e9;
+    let state = pipeline.task().bytes();
     println!(
         "{:40} {:8.3} GB",
         "slots and consultations",
@@ -209,12 +223,6 @@ fn main() {
     }
     let all = state + below.iter().sum::<usize>() + above.iter().sum::<usize>();
     println!("{:40} {:8.3} GB", "together", gigabytes(all));
-    drop((pipeline, rollup));
-    println!(
-        "{:40} {:8.3} GB",
-        "most that the process had resident",
-        peak()
-    );
 }
 
 /// In gigabytes, as Linux tells it.

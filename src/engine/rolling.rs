@@ -77,6 +77,7 @@ fn minute_of(now: Timestamp) -> i32 {
 }
 
 /// When a row's window ends.
+#[must_use]
 pub const fn end_of(key: Key) -> Timestamp {
     Timestamp(key.window as i64 * 60_000)
 }
