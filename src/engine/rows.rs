@@ -217,3 +217,71 @@ impl Rows {
         self.table.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+        /// Whatever changes when, and however few are closed at a time: in the end every row of a closed window has been
+        /// published as final, once, under the revision that it had, and no other has.
+        #[test]
+        fn every_row_of_a_closed_window_becomes_final_once(
+            steps in vec((vec((0..4_u32, 0..12_i32, 1..3_i64), 0..5), 0..3_i32, 0..4_usize), 1..14),
+        ) {
+            let mut rows = Rows::new(1);
+            let as_of = Timestamp(0);
+            // By key: figures, revision, how it was published last, how often as final.
+            let mut shown: BTreeMap<Key, (i64, u32, Finality, u32)> = BTreeMap::new();
+            let mut closed_to = 0;
+            let closed = |to: i32| move |window: i32| (window < to).then_some(window % 2 == 0);
+            for (changes, moves, room) in steps.into_iter().chain([(Vec::new(), 3, usize::MAX)]) {
+                for (place, window, more) in changes {
+                    let key = Key { place, window, dimensions: 0 };
+                    let changed = rows.apply(key, &[more], closed(closed_to)(window), as_of);
+                    let published = changed.published;
+                    let before = shown.get(&key).copied();
+                    let revision = before.map_or(1, |(_, revision, ..)| revision + 1);
+                    prop_assert_eq!(published.revision, revision);
+                    let was_final = before.is_some_and(|(_, _, finality, _)| finality != Finality::Provisional);
+                    let expected = match (was_final, window < closed_to) {
+                        (true, _) => Finality::Restated,
+                        (false, true) => Finality::Final,
+                        (false, false) => Finality::Provisional,
+                    };
+                    prop_assert_eq!(published.finality, expected);
+                    let finals = before.map_or(0, |before| before.3) + u32::from(expected == Finality::Final);
+                    shown.insert(key, (changed.figures[0], revision, expected, finals));
+                }
+                closed_to += moves;
+                let mut left = room;
+                rows.close(Some(Day(closed_to)), &mut left, closed(closed_to), as_of, |key, figures, published| {
+                    let row = shown.get_mut(&key).expect("it was published");
+                    assert_eq!((figures[0], published.revision), (row.0, row.1), "{key:?}");
+                    assert_eq!(published.finality, Finality::Final);
+                    assert_eq!(published.by_idleness, key.window % 2 == 0);
+                    (row.2, row.3) = (Finality::Final, row.3 + 1);
+                });
+            }
+            for _ in 0..2 {
+                let mut room = usize::MAX;
+                rows.close(Some(Day(closed_to)), &mut room, closed(closed_to), as_of, |key, _, published| {
+                    let row = shown.get_mut(&key).expect("it was published");
+                    (row.2, row.3) = (published.finality, row.3 + 1);
+                });
+            }
+            for (key, (_, _, finality, finals)) in shown {
+                let is_closed = key.window < closed_to;
+                prop_assert_eq!(finality != Finality::Provisional, is_closed, "{:?}", key);
+                prop_assert_eq!(finals, u32::from(is_closed), "{:?}", key);
+            }
+        }
+    }
+}
