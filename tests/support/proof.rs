@@ -133,6 +133,11 @@ impl Proof {
         Instance::start(&self.environment)
     }
 
+    /// What `gpad-live verify` finds in the topics: nothing.
+    pub fn verify(&self) {
+        succeed(&self.environment, &["verify"]);
+    }
+
     pub fn accounted(&self) -> i64 {
         self.auditor.look(|books| books.accounted)
     }
@@ -259,6 +264,7 @@ impl Proof {
     /// A report in Markdown: what was done, with what, and what came of it. Printed, and written where the
     /// environment says.
     pub fn report(&self, title: &str, command: &str, facts: &BTreeMap<String, String>) {
+        self.verify();
         let mut text = format!("# {title}\n\n");
         let mut line = |name: &str, value: &str| writeln!(text, "| {name} | {value} |").unwrap();
         line("", "");
@@ -295,6 +301,7 @@ impl Proof {
                 &letters.to_string(),
             );
         });
+        line("`gpad-live verify`", "nothing found");
         line("duration", &format!("{} s", self.began.elapsed().as_secs()));
         line(
             "result",
