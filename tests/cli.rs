@@ -152,7 +152,7 @@ fn a_torn_file_and_an_unreachable_broker_exit_with_1() {
     fs::write(at("torn/emis.appointments.avro"), "Obj?").expect("a file");
     fs::write(
         at("nobody.toml"),
-        "[kafka]\nbrokers = '127.0.0.1:1'\npatience_seconds = 1\n",
+        "[kafka]\nbrokers = '127.0.0.1:1'\npatience_seconds = 1\n[http]\naddress = 'off'\n",
     )
     .expect("a file");
     let (torn, out, nobody) = (at("torn"), at("out"), at("nobody.toml"));

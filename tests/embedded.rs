@@ -93,6 +93,20 @@ fn topics_that_are_there_stay_as_they_are() {
 }
 
 #[test]
+fn a_scan_ends_where_it_is_told_to_though_the_records_before_it_are_compacted_away() {
+    let log = EmbeddedLog::in_memory(&TOPICS).unwrap();
+    append(&log, "rows", &["a", "b", "c", "d"]);
+    let span = |from, until| Span {
+        partition: 0,
+        from,
+        until: Some(until),
+    };
+    assert_eq!(values(&log, "rows", span(0, 3)), (vec![], 3));
+    assert_eq!(values(&log, "rows", span(1, 2)), (vec![], 2));
+    assert_eq!(values(&log, "rows", span(0, 4)), (vec!["d".to_owned()], 4));
+}
+
+#[test]
 fn a_compacted_topic_holds_the_newest_record_of_each_key_at_its_own_offset() {
     let log = EmbeddedLog::in_memory(&TOPICS).unwrap();
     let mut output = log.output("0").unwrap();

@@ -318,13 +318,15 @@ impl Case {
     }
 }
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 8] = [
     "regional.csv",
     "daily.csv",
     "duration.csv",
     "coverage.csv",
     "practice_crosstab.csv",
     "summary.csv",
+    "category.csv",
+    "sds_role_group.csv",
 ];
 
 fn compare(section: &str, expected: &Json, found: &Json, wrong: &mut Vec<String>) {

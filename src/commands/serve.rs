@@ -43,10 +43,12 @@ pub fn with_topics<T>(plan: &AggregatePlan, make: impl FnOnce(&[Topic<'_>]) -> T
     };
     let topics: Vec<Topic<'_>> = (SupplierTopic::ALL.iter())
         .map(|supplier| topic(supplier.name(), PARTITIONS, false))
+        // A restart reads them as they were when its figures were made (docs/decisions/0014): what is sent again, under the
+        // key that it had, must not take away what stood before it.
         .chain(
             ReferenceTopic::ALL
                 .iter()
-                .map(|reference| topic(reference.name(), 1, true)),
+                .map(|reference| topic(reference.name(), 1, false)),
         )
         .chain(aggregates.iter().map(|name| topic(name, 1, true)))
         .chain([topic(READMISSIONS, PARTITIONS, false)])

@@ -1,185 +1,359 @@
-//! The publication's files: headers exactly as published, rows by their key columns, no zero rows.
-
-use std::borrow::Cow;
-use std::path::Path;
+//! The publication's files: headers exactly as published, one function each.
 
 use rustc_hash::FxHashMap;
 
 use crate::domain::time::{Day, Month};
 use crate::domain::topic::Supplier;
 use crate::domain::vocabulary::{
-    DurationBand, HcpType, Mode, NationalCategory, PublishedStatus, WaitingBand,
+    DurationBand, HcpType, Mode, NationalCategory, PublishedStatus, SdsRoleGroup, ServiceSetting,
+    WaitingBand,
 };
 
 use super::coverage::Coverage;
 use super::names::PrintedNames;
 use super::summary::Summary;
-use super::{Publication, PublicationError};
+use super::table::{Column, Kind, Layout, Line, Table, Value};
+use super::{Cell, Cells, Publication};
 
-type Line<'a> = Vec<Cow<'a, str>>;
+const fn key(name: &'static str) -> Column {
+    let kind = Kind::Key;
+    Column { name, kind }
+}
 
-const DAILY: &str = "SUB_ICB_LOCATION_CODE,SUB_ICB_LOCATION_ONS_CODE,SUB_ICB_LOCATION_NAME,\
-ICB_ONS_CODE,REGION_ONS_CODE,Appointment_Date,APPT_STATUS,HCP_TYPE,APPT_MODE,\
-TIME_BETWEEN_BOOK_AND_APPT,COUNT_OF_APPOINTMENTS";
-const REGIONAL: &str = "CCG_CODE,CCG_ONS_CODE,CCG_NAME,STP_ONS,STPNM,REGION_ONS_CODE,REGION_NAME,\
-Appointment_Month,APPT_STATUS,HCP_TYPE,APPT_MODE,TIME_BETWEEN_BOOK_AND_APPT,COUNT_OF_APPOINTMENTS";
-const DURATION: &str = "SUB_ICB_LOCATION_CODE,SUB_ICB_LOCATION_ONS_CODE,SUB_ICB_LOCATION_NAME,\
-ICB_ONS_CODE,REGION_ONS_CODE,Appointment_Date,ACTUAL_DURATION,COUNT_OF_APPOINTMENTS";
-const COVERAGE: &str = "SUB_ICB_LOCATION_CODE,ICB_ONS_CODE,REGION_CODE,Appointment_Month,\
-Included Practices,Open Practices,Patients registered at included practices,\
-Patients registered at open practices";
-const CROSSTAB: &str = "APPOINTMENT_MONTH_START_DATE,GP_CODE,GP_NAME,SUPPLIER,PCN_CODE,PCN_NAME,\
-SUB_ICB_LOCATION_CODE,SUB_ICB_LOCATION_NAME,HCP_TYPE,APPT_MODE,NATIONAL_CATEGORY,\
-TIME_BETWEEN_BOOK_AND_APPT,COUNT_OF_APPOINTMENTS,APPT_STATUS";
-const SUMMARY: &str = "section,metric,count,share";
+const fn name(name: &'static str) -> Column {
+    let kind = Kind::Name;
+    Column { name, kind }
+}
 
-pub(super) fn regional(
-    publication: &Publication,
+const fn count(name: &'static str) -> Column {
+    let kind = Kind::Count;
+    Column { name, kind }
+}
+
+const fn share(name: &'static str) -> Column {
+    let kind = Kind::Share;
+    Column { name, kind }
+}
+
+/// domain.md §3.7, as all but the last two below.
+pub const REGIONAL: Layout = Layout {
+    file: "regional",
+    columns: &[
+        key("CCG_CODE"),
+        key("CCG_ONS_CODE"),
+        name("CCG_NAME"),
+        key("STP_ONS"),
+        name("STPNM"),
+        key("REGION_ONS_CODE"),
+        name("REGION_NAME"),
+        key("Appointment_Month"),
+        key("APPT_STATUS"),
+        key("HCP_TYPE"),
+        key("APPT_MODE"),
+        key("TIME_BETWEEN_BOOK_AND_APPT"),
+        count("COUNT_OF_APPOINTMENTS"),
+    ],
+};
+pub const DAILY: Layout = Layout {
+    file: "daily",
+    columns: &[
+        key("SUB_ICB_LOCATION_CODE"),
+        key("SUB_ICB_LOCATION_ONS_CODE"),
+        name("SUB_ICB_LOCATION_NAME"),
+        key("ICB_ONS_CODE"),
+        key("REGION_ONS_CODE"),
+        key("Appointment_Date"),
+        key("APPT_STATUS"),
+        key("HCP_TYPE"),
+        key("APPT_MODE"),
+        key("TIME_BETWEEN_BOOK_AND_APPT"),
+        count("COUNT_OF_APPOINTMENTS"),
+    ],
+};
+pub const DURATION: Layout = Layout {
+    file: "duration",
+    columns: &[
+        key("SUB_ICB_LOCATION_CODE"),
+        key("SUB_ICB_LOCATION_ONS_CODE"),
+        name("SUB_ICB_LOCATION_NAME"),
+        key("ICB_ONS_CODE"),
+        key("REGION_ONS_CODE"),
+        key("Appointment_Date"),
+        key("ACTUAL_DURATION"),
+        count("COUNT_OF_APPOINTMENTS"),
+    ],
+};
+pub const CROSSTAB: Layout = Layout {
+    file: "practice_crosstab",
+    columns: &[
+        key("APPOINTMENT_MONTH_START_DATE"),
+        key("GP_CODE"),
+        name("GP_NAME"),
+        key("SUPPLIER"),
+        key("PCN_CODE"),
+        name("PCN_NAME"),
+        key("SUB_ICB_LOCATION_CODE"),
+        name("SUB_ICB_LOCATION_NAME"),
+        key("HCP_TYPE"),
+        key("APPT_MODE"),
+        key("NATIONAL_CATEGORY"),
+        key("TIME_BETWEEN_BOOK_AND_APPT"),
+        count("COUNT_OF_APPOINTMENTS"),
+        key("APPT_STATUS"),
+    ],
+};
+pub const COVERAGE: Layout = Layout {
+    file: "coverage",
+    columns: &[
+        key("SUB_ICB_LOCATION_CODE"),
+        key("ICB_ONS_CODE"),
+        key("REGION_CODE"),
+        key("Appointment_Month"),
+        count("Included Practices"),
+        count("Open Practices"),
+        count("Patients registered at included practices"),
+        count("Patients registered at open practices"),
+    ],
+};
+pub const SUMMARY: Layout = Layout {
+    file: "summary",
+    columns: &[
+        key("section"),
+        key("metric"),
+        Column {
+            name: "count",
+            kind: Kind::Total,
+        },
+        share("share"),
+    ],
+};
+/// The columns of the files by category, which NHS England publishes by groups of regions since 2022; the spelling of the
+/// date's column is an own reading, as in the daily file.
+pub const CATEGORY: Layout = Layout {
+    file: "category",
+    columns: &[
+        key("SUB_ICB_LOCATION_CODE"),
+        key("SUB_ICB_LOCATION_ONS_CODE"),
+        name("SUB_ICB_LOCATION_NAME"),
+        key("ICB_ONS_CODE"),
+        key("REGION_ONS_CODE"),
+        key("Appointment_Date"),
+        key("SERVICE_SETTING"),
+        key("CONTEXT_TYPE"),
+        key("NATIONAL_CATEGORY"),
+        count("COUNT_OF_APPOINTMENTS"),
+    ],
+};
+/// Own reading: published as a table of the summary by month; here by day, with the columns of the duration file.
+pub const SDS_ROLE_GROUP: Layout = Layout {
+    file: "sds_role_group",
+    columns: &[
+        key("SUB_ICB_LOCATION_CODE"),
+        key("SUB_ICB_LOCATION_ONS_CODE"),
+        name("SUB_ICB_LOCATION_NAME"),
+        key("ICB_ONS_CODE"),
+        key("REGION_ONS_CODE"),
+        key("Appointment_Date"),
+        key("SDS_ROLE_GROUP"),
+        count("COUNT_OF_APPOINTMENTS"),
+    ],
+};
+
+/// Every file of a month.
+pub const LAYOUTS: [&Layout; 8] = [
+    &REGIONAL,
+    &DAILY,
+    &DURATION,
+    &CROSSTAB,
+    &COVERAGE,
+    &SUMMARY,
+    &CATEGORY,
+    &SDS_ROLE_GROUP,
+];
+
+pub(super) fn regional<'a>(
+    publication: &'a Publication,
     month: Month,
-    names: &PrintedNames,
-    path: &Path,
-) -> Result<(), PublicationError> {
+    names: &'a PrintedNames,
+) -> Table<'a> {
     let printed = format!("{}{}", month.abbreviation(), month.year());
-    let mut cells: FxHashMap<(u32, [u8; 4]), i64> = FxHashMap::default();
-    for ((place, day, values), count) in &publication.activity {
-        if day.month() == month {
-            *cells.entry((*place, *values)).or_default() += count;
-        }
-    }
+    let cells = added_up(&publication.activity, month, |place, _, values| {
+        (place, values)
+    });
+    let lines = cells.into_iter().map(|((place, values), cell)| {
+        let [code, ons, icb, region] = sub_icb(publication, place);
+        let mut line = texts([
+            code,
+            ons,
+            names.sub_icb(code),
+            icb,
+            names.icb(icb),
+            region,
+            names.region(region),
+        ]);
+        line.push(printed.clone().into());
+        line.extend(texts(activity(values)));
+        ended(line, cell)
+    });
+    Table::new(&REGIONAL, lines.collect())
+}
+
+pub(super) fn daily<'a>(
+    publication: &'a Publication,
+    month: Month,
+    names: &'a PrintedNames,
+) -> Table<'a> {
+    let lines = of_month(&publication.activity, month).map(|(place, day, values, cell)| {
+        let mut line = sub_icb_on(publication, names, place, day);
+        line.extend(texts(activity(values)));
+        ended(line, cell)
+    });
+    Table::new(&DAILY, lines.collect())
+}
+
+pub(super) fn duration<'a>(
+    publication: &'a Publication,
+    month: Month,
+    names: &'a PrintedNames,
+) -> Table<'a> {
+    let lines = of_month(&publication.duration, month).map(|(place, day, [band], cell)| {
+        let mut line = sub_icb_on(publication, names, place, day);
+        line.push(DurationBand::ALL[usize::from(band)].label().into());
+        ended(line, cell)
+    });
+    Table::new(&DURATION, lines.collect())
+}
+
+pub(super) fn category<'a>(
+    publication: &'a Publication,
+    month: Month,
+    names: &'a PrintedNames,
+) -> Table<'a> {
+    let cells = added_up(
+        &publication.category,
+        month,
+        |place, day, [setting, category, _]| (place, day, setting, category),
+    );
     let lines = cells
-        .iter()
-        .filter(|(_, count)| **count != 0)
-        .map(|((place, values), count)| {
-            let [code, ons, icb, region] = sub_icb(publication, *place);
-            let mut line = texts([
-                code,
-                ons,
-                names.sub_icb(code),
-                icb,
-                names.icb(icb),
-                region,
-                names.region(region),
-            ]);
-            line.push(Cow::Borrowed(&printed));
-            line.extend(texts(activity(*values)));
-            line.push(count.to_string().into());
-            line
+        .into_iter()
+        .map(|((place, day, setting, category), cell)| {
+            let category = NationalCategory::ALL[usize::from(category)];
+            let mut line = sub_icb_on(publication, names, place, day);
+            line.extend(texts([
+                ServiceSetting::ALL[usize::from(setting)].label(),
+                category.context_type().label(),
+                category.label(),
+            ]));
+            ended(line, cell)
         });
-    write(
-        path,
-        REGIONAL,
-        lines.collect(),
-        &[0, 1, 3, 5, 7, 8, 9, 10, 11],
-    )
+    Table::new(&CATEGORY, lines.collect())
 }
 
-pub(super) fn daily(
-    publication: &Publication,
+pub(super) fn sds_role_group<'a>(
+    publication: &'a Publication,
     month: Month,
-    names: &PrintedNames,
-    path: &Path,
-) -> Result<(), PublicationError> {
-    let cells = publication.activity.iter();
-    let lines = cells.filter(|((_, day, _), _)| day.month() == month).map(
-        |((place, day, values), count)| {
-            let mut line = sub_icb_on(publication, names, *place, *day);
-            line.extend(texts(activity(*values)));
-            line.push(count.to_string().into());
-            line
-        },
-    );
-    write(path, DAILY, lines.collect(), &[0, 1, 3, 4, 5, 6, 7, 8, 9])
+    names: &'a PrintedNames,
+) -> Table<'a> {
+    let cells = added_up(&publication.category, month, |place, day, [_, _, group]| {
+        (place, day, group)
+    });
+    let lines = cells.into_iter().map(|((place, day, group), cell)| {
+        let mut line = sub_icb_on(publication, names, place, day);
+        line.push(SdsRoleGroup::ALL[usize::from(group)].label().into());
+        ended(line, cell)
+    });
+    Table::new(&SDS_ROLE_GROUP, lines.collect())
 }
 
-pub(super) fn duration(
-    publication: &Publication,
+pub(super) fn practice_crosstab<'a>(
+    publication: &'a Publication,
     month: Month,
-    names: &PrintedNames,
-    path: &Path,
-) -> Result<(), PublicationError> {
-    let cells = publication.duration.iter();
-    let lines = cells.filter(|((_, day, _), _)| day.month() == month).map(
-        |((place, day, [band]), count)| {
-            let mut line = sub_icb_on(publication, names, *place, *day);
-            line.push(DurationBand::ALL[usize::from(*band)].label().into());
-            line.push(count.to_string().into());
-            line
-        },
-    );
-    write(path, DURATION, lines.collect(), &[0, 1, 3, 4, 5, 6])
-}
-
-pub(super) fn practice_crosstab(
-    publication: &Publication,
-    month: Month,
-    names: &PrintedNames,
-    path: &Path,
-) -> Result<(), PublicationError> {
+    names: &'a PrintedNames,
+) -> Table<'a> {
     let printed = printed_date(month.first_day());
-    let cells = publication.crosstab.iter();
-    let lines =
-        cells
-            .filter(|((_, day, _), _)| day.month() == month)
-            .map(|((place, _, values), count)| {
-                let codes = &publication.codes[*place as usize];
-                let (practice, pcn, sub_icb) = (&*codes[0], &*codes[1], &*codes[2]);
-                let [supplier, hcp, mode, category, wait, status] = values.map(usize::from);
-                let mut line = texts([
-                    printed.as_str(),
-                    practice,
-                    names.practice(practice),
-                    Supplier::ALL[supplier].label(),
-                    pcn,
-                    names.pcn(pcn),
-                    sub_icb,
-                    names.sub_icb(sub_icb),
-                    HcpType::ALL[hcp].label(),
-                    Mode::ALL[mode].label(),
-                    NationalCategory::ALL[category].label(),
-                    WaitingBand::ALL[wait].label(),
-                ]);
-                line.push(count.to_string().into());
-                line.push(PublishedStatus::ALL[status].label().into());
-                line
-            });
-    write(
-        path,
-        CROSSTAB,
-        lines.collect(),
-        &[0, 1, 3, 4, 6, 8, 9, 10, 11, 13],
-    )
+    let lines = of_month(&publication.crosstab, month).map(|(place, _, values, cell)| {
+        let codes = &publication.codes[place as usize];
+        let (practice, pcn, sub_icb) = (&*codes[0], &*codes[1], &*codes[2]);
+        let [supplier, hcp, mode, category, wait, status] = values.map(usize::from);
+        let mut line: Vec<Value<'a>> = vec![printed.clone().into()];
+        line.extend(texts([
+            practice,
+            names.practice(practice),
+            Supplier::ALL[supplier].label(),
+            pcn,
+            names.pcn(pcn),
+            sub_icb,
+            names.sub_icb(sub_icb),
+            HcpType::ALL[hcp].label(),
+            Mode::ALL[mode].label(),
+            NationalCategory::ALL[category].label(),
+            WaitingBand::ALL[wait].label(),
+        ]));
+        let mut line = ended(line, cell);
+        line.values
+            .push(PublishedStatus::ALL[status].label().into());
+        line
+    });
+    Table::new(&CROSSTAB, lines.collect())
 }
 
-pub(super) fn coverage(
-    coverage: &Coverage,
-    month: Month,
-    path: &Path,
-) -> Result<(), PublicationError> {
+pub(super) fn coverage(coverage: &Coverage, month: Month) -> Table<'_> {
     let printed = printed_date(month.first_day());
     let lines = coverage.iter().map(|((sub_icb, icb, region), covered)| {
-        let mut line = texts([sub_icb.as_str(), icb, region, &printed]);
-        line.extend(
+        let mut values = texts([sub_icb.as_str(), icb, region]);
+        values.push(printed.clone().into());
+        values.extend(
             [
                 covered.included_practices,
                 covered.open_practices,
                 covered.included_patients,
                 covered.open_patients,
             ]
-            .map(|count| count.to_string().into()),
+            .map(Value::Count),
         );
-        line
+        told_by_reference(values)
     });
-    write(path, COVERAGE, lines.collect(), &[0, 1, 2, 3])
+    Table::new(&COVERAGE, lines.collect())
 }
 
-pub(super) fn summary(summary: &Summary, path: &Path) -> Result<(), PublicationError> {
+pub(super) fn summary(summary: &Summary) -> Table<'static> {
     let lines = summary.iter().map(|((section, metric), (count, share))| {
-        let mut line = texts([*section, *metric]);
-        line.push(count.map_or(Cow::Borrowed(""), |count| count.to_string().into()));
-        line.push(share.map_or(Cow::Borrowed(""), |share| share.to_string().into()));
-        line
+        let mut values = texts([*section, *metric]);
+        values.push(count.map_or(Value::Nothing, Value::Count));
+        values.push(share.map_or(Value::Nothing, Value::Share));
+        told_by_reference(values)
     });
-    write(path, SUMMARY, lines.collect(), &[0, 1])
+    Table::new(&SUMMARY, lines.collect())
+}
+
+/// The cells of a month.
+fn of_month<const N: usize>(
+    cells: &Cells<N>,
+    month: Month,
+) -> impl Iterator<Item = (u32, Day, [u8; N], Cell)> {
+    let cells = cells
+        .iter()
+        .filter(move |((_, day, _), _)| day.month() == month);
+    cells.map(|((place, day, values), cell)| (*place, *day, *values, *cell))
+}
+
+/// The cells of a month under a coarser key; without those that add up to nothing.
+fn added_up<K: std::hash::Hash + Eq, const N: usize>(
+    cells: &Cells<N>,
+    month: Month,
+    key: impl Fn(u32, Day, [u8; N]) -> K,
+) -> FxHashMap<K, Cell> {
+    let mut sums: FxHashMap<K, Cell> = FxHashMap::default();
+    for (place, day, values, cell) in of_month(cells, month) {
+        (sums.entry(key(place, day, values)))
+            .and_modify(|sum| {
+                sum.count += cell.count;
+                sum.provenance = sum.provenance.and(cell.provenance);
+            })
+            .or_insert(cell);
+    }
+    sums.retain(|_, cell| cell.count != 0);
+    sums
 }
 
 fn sub_icb(publication: &Publication, place: u32) -> [&str; 4] {
@@ -192,11 +366,11 @@ fn sub_icb_on<'a>(
     names: &'a PrintedNames,
     place: u32,
     day: Day,
-) -> Line<'a> {
+) -> Vec<Value<'a>> {
     let [code, ons, icb, region] = sub_icb(publication, place);
-    let mut line = texts([code, ons, names.sub_icb(code), icb, region]);
-    line.push(printed_date(day).into());
-    line
+    let mut values = texts([code, ons, names.sub_icb(code), icb, region]);
+    values.push(printed_date(day).into());
+    values
 }
 
 fn activity(values: [u8; 4]) -> [&'static str; 4] {
@@ -209,8 +383,24 @@ fn activity(values: [u8; 4]) -> [&'static str; 4] {
     ]
 }
 
-fn texts<const N: usize>(texts: [&str; N]) -> Line<'_> {
-    texts.map(Cow::Borrowed).into()
+fn texts<const N: usize>(texts: [&str; N]) -> Vec<Value<'_>> {
+    texts.map(Value::from).into()
+}
+
+/// The line that ends with the cell's count.
+fn ended(mut values: Vec<Value<'_>>, cell: Cell) -> Line<'_> {
+    values.push(Value::Count(cell.count));
+    Line {
+        values,
+        provenance: Some(cell.provenance),
+    }
+}
+
+fn told_by_reference(values: Vec<Value<'_>>) -> Line<'_> {
+    Line {
+        values,
+        provenance: None,
+    }
 }
 
 /// `01DEC2021`.
@@ -218,30 +408,4 @@ fn printed_date(day: Day) -> String {
     let month = day.month();
     let of_month = day.0 - month.first_day().0 + 1;
     format!("{of_month:02}{}{}", month.abbreviation(), month.year())
-}
-
-fn write(
-    path: &Path,
-    header: &str,
-    mut lines: Vec<Line<'_>>,
-    key_columns: &[usize],
-) -> Result<(), PublicationError> {
-    lines.sort_unstable_by(|a, b| {
-        key_columns
-            .iter()
-            .map(|at| a[*at].cmp(&b[*at]))
-            .find(|order| order.is_ne())
-            .unwrap_or(std::cmp::Ordering::Equal)
-    });
-    let fail = |source: csv::Error| PublicationError {
-        path: path.to_owned(),
-        source,
-    };
-    let mut file = csv::Writer::from_path(path).map_err(fail)?;
-    file.write_record(header.split(',')).map_err(fail)?;
-    for line in lines {
-        file.write_record(line.iter().map(|text| text.as_bytes()))
-            .map_err(fail)?;
-    }
-    file.flush().map_err(|error| fail(error.into()))
 }

@@ -1,9 +1,14 @@
 //! The monthly publication, cell for cell, from the aggregates' rows (domain.md §3).
 
+pub mod changes;
 mod coverage;
 mod files;
 mod names;
+pub mod parquet;
+mod provenance;
+pub mod release;
 mod summary;
+pub mod table;
 
 use std::path::Path;
 
@@ -12,20 +17,35 @@ use rustc_hash::FxHashMap;
 use crate::domain::aggregate::Row;
 use crate::domain::place::Level;
 use crate::domain::reference::Reference;
-use crate::domain::time::{Day, Month};
+use crate::domain::time::{Day, Month, Timestamp};
 use crate::domain::topic::Supplier;
 use crate::domain::vocabulary::{
     DurationBand, HcpType, Mode, NationalCategory, PublishedStatus, SdsRoleGroup, ServiceSetting,
     WaitingBand,
 };
 
+pub use coverage::Covered;
+pub use files::LAYOUTS;
 pub use names::PrintedNames;
+pub use provenance::Provenance;
+pub use summary::estimated_total;
+use table::Table;
 
 /// The aggregates that the publication is made of.
 pub const SOURCES: [&str; 4] = ["activity", "category", "duration", "practice_crosstab"];
 
-/// Cells of one file: where, when, which values; the count.
-type Cells<const N: usize> = FxHashMap<(u32, Day, [u8; N]), i64>;
+/// Folder of a month in a release, with what the lines of its files are made of.
+pub const PROVENANCE: &str = "provenance";
+
+/// Cells of one file: where, when, which values.
+type Cells<const N: usize> = FxHashMap<(u32, Day, [u8; N]), Cell>;
+
+/// A count, and the rows behind it.
+#[derive(Debug, Clone, Copy)]
+struct Cell {
+    count: i64,
+    provenance: Provenance,
+}
 
 /// Collects rows and writes the files. A later row of the same key replaces the earlier one, and a
 /// row without figures takes it away, so a topic can be read from its beginning.
@@ -135,6 +155,52 @@ impl Publication {
         months
     }
 
+    /// Published appointments of a month, as each of [`SOURCES`] has them: all the same where the figures stand still
+    /// (domain.md §3.2).
+    #[must_use]
+    pub fn totals(&self, month: Month) -> [i64; SOURCES.len()] {
+        fn total<const N: usize>(cells: &Cells<N>, month: Month) -> i64 {
+            let cells = cells.iter().filter(|((_, day, _), _)| day.month() == month);
+            cells.map(|(_, cell)| cell.count).sum()
+        }
+        [
+            total(&self.activity, month),
+            total(&self.category, month),
+            total(&self.duration, month),
+            total(&self.crosstab, month),
+        ]
+    }
+
+    /// The greatest time of extraction that went into the rows of some months.
+    #[must_use]
+    pub fn as_of(&self, months: &[Month]) -> Option<Timestamp> {
+        let cells = (self.activity.iter()).filter(|((_, day, _), _)| months.contains(&day.month()));
+        cells.map(|(_, cell)| cell.provenance.as_of).max()
+    }
+
+    /// Hands over the files of one month, one at a time: England's are large.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub fn tables<E>(
+        &self,
+        month: Month,
+        reference: &Reference,
+        names: &PrintedNames,
+        take: &mut dyn FnMut(Table<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        take(files::regional(self, month, names))?;
+        take(files::daily(self, month, names))?;
+        take(files::duration(self, month, names))?;
+        take(files::practice_crosstab(self, month, names))?;
+        take(files::category(self, month, names))?;
+        take(files::sds_role_group(self, month, names))?;
+        let covered = coverage::cover(reference, month, &self.practice_totals(month));
+        take(files::coverage(&covered, month))?;
+        let summary = summary::summarise(self, month, &covered);
+        take(files::summary(&summary))
+    }
+
     /// Writes the files of one month into a folder that exists.
     ///
     /// # Errors
@@ -146,22 +212,17 @@ impl Publication {
         names: &PrintedNames,
         folder: &Path,
     ) -> Result<(), PublicationError> {
-        files::regional(self, month, names, &folder.join("regional.csv"))?;
-        files::daily(self, month, names, &folder.join("daily.csv"))?;
-        files::duration(self, month, names, &folder.join("duration.csv"))?;
-        files::practice_crosstab(self, month, names, &folder.join("practice_crosstab.csv"))?;
-        let covered = coverage::cover(reference, month, &self.practice_totals(month));
-        files::coverage(&covered, month, &folder.join("coverage.csv"))?;
-        let summary = summary::summarise(self, month, &covered);
-        files::summary(&summary, &folder.join("summary.csv"))
+        self.tables(month, reference, names, &mut |table| {
+            table.write_csv(&folder.join(format!("{}.csv", table.layout.file)))
+        })
     }
 
     /// Published appointments of a month by practice.
     fn practice_totals(&self, month: Month) -> FxHashMap<&str, i64> {
         let mut totals = FxHashMap::default();
-        for ((place, day, _), count) in &self.crosstab {
+        for ((place, day, _), cell) in &self.crosstab {
             if day.month() == month {
-                *totals.entry(&*self.codes[*place as usize][0]).or_default() += count;
+                *totals.entry(&*self.codes[*place as usize][0]).or_default() += cell.count;
             }
         }
         totals
@@ -229,15 +290,36 @@ fn put<const N: usize>(
             .filter(|count| *count != 0)
     });
     match count {
-        Some(count) => cells.insert(key, count),
+        Some(count) => {
+            let provenance = Provenance::of(row);
+            cells.insert(key, Cell { count, provenance })
+        }
         None => cells.remove(&key),
     };
 }
 
 /// Why the publication could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write {}", path.display())]
+#[error("cannot {doing} {}", path.display())]
 pub struct PublicationError {
+    doing: &'static str,
     path: std::path::PathBuf,
-    source: csv::Error,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl PublicationError {
+    fn new(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self {
+            doing: "write",
+            path: path.to_owned(),
+            source: source.into(),
+        }
+    }
+
+    fn reading(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self {
+            doing: "read",
+            ..Self::new(path, source)
+        }
+    }
 }

@@ -145,9 +145,9 @@ fn share(part: i64, whole: i64) -> Option<f64> {
 
 fn by_value<const N: usize>(cells: &Cells<N>, month: Month, at: usize) -> BTreeMap<u8, i64> {
     let mut counts = BTreeMap::new();
-    for ((_, day, values), count) in cells {
+    for ((_, day, values), cell) in cells {
         if day.month() == month {
-            *counts.entry(values[at]).or_default() += count;
+            *counts.entry(values[at]).or_default() += cell.count;
         }
     }
     counts

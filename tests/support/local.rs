@@ -108,6 +108,11 @@ pub struct Running {
 
 impl Running {
     pub fn start(log: &Arc<EmbeddedLog>) -> Self {
+        Self::start_with(log, 10)
+    }
+
+    /// With so many records in a transaction.
+    pub fn start_with(log: &Arc<EmbeddedLog>, records: usize) -> Self {
         let stop = Stop::default();
         let service = Service {
             log: log.clone(),
@@ -115,7 +120,7 @@ impl Running {
             plan: plan(),
             commit: Commit {
                 interval: Duration::from_millis(25),
-                records: 10,
+                records,
             },
             clock: Clock::Wall,
             observer: Arc::new(Unobserved),

@@ -62,7 +62,12 @@ impl Track {
                 if offset < self.next {
                     continue;
                 }
-                if offset >= until || given == limit {
+                if offset >= until {
+                    // Whatever lay before it, behind what was given, has been compacted away.
+                    self.next = self.next.max(until);
+                    return Ok((given, true));
+                }
+                if given == limit {
                     return Ok((given, true));
                 }
                 self.next = offset + 1;

@@ -1,0 +1,541 @@
+//! Releases month after month, with corrections in between that cross months: every cell of every edition is that of a batch
+//! run, every edition stays as it was, and what changed is told cell by cell.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test's helpers fail as its body does, and wait by the clock"
+)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use apache_avro::Schema;
+use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::types::Value;
+use apache_avro::writer::datum::GenericDatumWriter;
+use gpad_live::adapters::embedded::EmbeddedLog;
+use gpad_live::adapters::schemas::Schemas;
+use gpad_live::commands::publish::{Months, Wanted, publish};
+use gpad_live::commands::replay;
+use gpad_live::domain::time::{Month, Timestamp};
+use gpad_live::domain::topic::SupplierTopic;
+use gpad_live::publication::release::{Release, Releases};
+use gpad_live::simulate::cells::Cells;
+use gpad_live::simulate::error::Error;
+use gpad_live::simulate::run::{Options, Plan};
+use gpad_live::simulate::sink::{Sink, Topic};
+use gpad_live::wire::container::{ContainerWriter, Packing};
+use support::feed::{DAY_MILLIS, Feed};
+use support::local::{Running, in_memory};
+
+const FIRST: &str = "2020-09";
+const LAST: &str = "2021-08";
+const SCALE: f64 = 0.0004;
+const EMIS: Topic = Topic::Supplier(SupplierTopic::EmisAppointments);
+const FILES: [&str; 8] = [
+    "regional",
+    "daily",
+    "duration",
+    "practice_crosstab",
+    "coverage",
+    "summary",
+    "category",
+    "sds_role_group",
+];
+
+fn month(label: &str) -> Month {
+    Month::parse(label).unwrap()
+}
+
+/// The published cells of Devon and Somerset as one file.
+fn two_counties() -> String {
+    let read = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+        fs::read_to_string(path.join(name)).unwrap()
+    };
+    let devon = read("Regional_CSV_Devon.csv");
+    let somerset = read("Regional_CSV_Somerset.csv");
+    let (_, somerset) = somerset.split_once('\n').unwrap();
+    format!("{}\n{somerset}", devon.trim_end())
+}
+
+/// Everything that was ever sent, and the newest version of each EMIS slot.
+struct World {
+    log: Arc<EmbeddedLog>,
+    feed: Feed,
+    sent: BTreeMap<&'static str, (Topic, Vec<Vec<u8>>)>,
+    slots: BTreeMap<(String, String), (i64, Vec<u8>)>,
+    corrected: BTreeSet<(String, String)>,
+    records: i64,
+}
+
+impl World {
+    fn send(&mut self, topic: Topic, key: &[u8], datum: &[u8]) {
+        self.feed
+            .send(topic.name(), std::str::from_utf8(key).unwrap(), datum);
+        let (_, sent) = (self.sent.entry(topic.name())).or_insert_with(|| (topic, Vec::new()));
+        sent.push(datum.to_vec());
+        self.records += i64::from(matches!(topic, Topic::Supplier(_)));
+    }
+
+    /// Corrects one attended appointment of a month that was never corrected.
+    fn correct(&mut self, of: Month, change: impl Fn(&mut [(String, Value)])) {
+        let schema = Schema::parse_str(EMIS.schema()).unwrap();
+        let found = self.slots.iter().find_map(|(slot, (at, datum))| {
+            let fields = decoded(&schema, datum);
+            let of = |date: i32| gpad_live::domain::time::Day(date).month() == of;
+            let is_wanted = !self.corrected.contains(slot)
+                && matches!(field(&fields, "appointment_date"), Value::Date(date) if of(*date))
+                && matches!(field(&fields, "left_time"), Value::Union(1, _))
+                && matches!(field(&fields, "booking_guid"), Value::Union(1, _))
+                && matches!(field(&fields, "deleted"), Value::Boolean(false));
+            is_wanted.then(|| (slot.clone(), *at, fields))
+        });
+        let (slot, at, mut fields) = found.expect("an attended appointment of the month");
+        // Before the service period ends, and within a year of any appointment here.
+        *field_mut(&mut fields, "extracted_at") = Value::TimestampMillis(at + 45 * DAY_MILLIS);
+        change(&mut fields);
+        let writer = GenericDatumWriter::builder(&schema).build().unwrap();
+        let datum = writer.write_value_to_vec(Value::Record(fields)).unwrap();
+        let key = slot.0.clone();
+        self.corrected.insert(slot);
+        self.send(EMIS, key.as_bytes(), &datum);
+    }
+
+    /// What a batch run over everything sent so far publishes.
+    fn batch(&self, folder: &Path) -> PathBuf {
+        let (input, output) = (folder.join("records"), folder.join("figures"));
+        fs::create_dir_all(&input).unwrap();
+        for (name, (topic, datums)) in &self.sent {
+            let path = input.join(format!("{name}.avro"));
+            let mut file =
+                ContainerWriter::create(&path, topic.schema(), Packing::Null, 0).unwrap();
+            for datum in datums {
+                file.append(datum).unwrap();
+            }
+            file.finish().unwrap();
+        }
+        replay::run(&replay::Arguments {
+            input,
+            output: output.clone(),
+            as_of: Some(Timestamp(1_700_000_000_000)),
+            config: None,
+        })
+        .unwrap();
+        output.join("publication")
+    }
+}
+
+impl Sink for World {
+    fn send(&mut self, topic: Topic, key: &[u8], datum: &[u8], at: i64) -> Result<(), Error> {
+        World::send(self, topic, key, datum);
+        if topic == EMIS {
+            let schema = Schema::parse_str(topic.schema()).unwrap();
+            let fields = decoded(&schema, datum);
+            let Value::String(slot) = field(&fields, "slot_guid") else {
+                panic!("a slot has its identity")
+            };
+            let practice = std::str::from_utf8(key).unwrap().to_owned();
+            let newest = self.slots.entry((practice, slot.clone())).or_default();
+            if at >= newest.0 {
+                *newest = (at, datum.to_vec());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn decoded(schema: &Schema, datum: &[u8]) -> Vec<(String, Value)> {
+    let reader = GenericDatumReader::builder(schema).build().unwrap();
+    let Value::Record(fields) = reader.read_value(&mut &datum[..]).unwrap() else {
+        panic!("an appointment is a record")
+    };
+    fields
+}
+
+fn field<'a>(fields: &'a [(String, Value)], name: &str) -> &'a Value {
+    &fields.iter().find(|(found, _)| found == name).unwrap().1
+}
+
+fn field_mut<'a>(fields: &'a mut [(String, Value)], name: &str) -> &'a mut Value {
+    &mut fields
+        .iter_mut()
+        .find(|(found, _)| found == name)
+        .unwrap()
+        .1
+}
+
+fn none() -> Value {
+    Value::Union(0, Box::new(Value::Null))
+}
+
+fn did_not_attend(fields: &mut [(String, Value)]) {
+    *field_mut(fields, "did_not_attend") = Value::Boolean(true);
+    for time in ["send_in_time", "left_time", "actual_duration_minutes"] {
+        *field_mut(fields, time) = none();
+    }
+}
+
+fn withdrawn(fields: &mut [(String, Value)]) {
+    *field_mut(fields, "deleted") = Value::Boolean(true);
+}
+
+/// Booked and held on the last day of the month before.
+fn moved_back(fields: &mut [(String, Value)]) {
+    let Value::Date(date) = *field(fields, "appointment_date") else {
+        panic!("an appointment has its date")
+    };
+    let before = gpad_live::domain::time::Day(date).month().first_day().0 - 1;
+    *field_mut(fields, "appointment_date") = Value::Date(before);
+    *field_mut(fields, "booked_date") = Value::Union(1, Box::new(Value::Date(before)));
+}
+
+/// Lines of a file by their key columns, the counts with their columns' names.
+fn lines(path: &Path) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let is_value = |name: &str| {
+        let name = name.to_lowercase();
+        let practices = ["practices", "patients"].iter().any(|it| name.contains(it));
+        name == "count_of_appointments" || name == "count" || name == "share" || practices
+    };
+    let is_name = |name: &str| name.ends_with("_NAME") || name == "STPNM";
+    let mut lines = BTreeMap::new();
+    for line in reader.records() {
+        let line = line.unwrap();
+        let (mut key, mut values) = (Vec::new(), BTreeMap::new());
+        for (name, text) in header.iter().zip(&line) {
+            if is_value(name) {
+                values.insert(name.to_owned(), text.to_owned());
+            } else if !is_name(name) {
+                key.push(format!("{name}={text}"));
+            }
+        }
+        assert!(
+            lines.insert(key.join(";"), values).is_none(),
+            "one line a key"
+        );
+    }
+    lines
+}
+
+type Told = BTreeSet<(String, String, String, String, String, String)>;
+
+/// What differs between two editions, found the slow way.
+fn differences(old: &Release, new: &Release) -> Told {
+    let mut told = Told::new();
+    for month in &old.manifest.months {
+        for file in FILES {
+            let of =
+                |release: &Release| lines(&release.folder.join(month).join(format!("{file}.csv")));
+            let (before, after) = (of(old), of(new));
+            let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+            for key in keys {
+                let (was, is) = (before.get(key), after.get(key));
+                let columns = was.or(is).unwrap().keys();
+                for column in columns {
+                    let text = |line: Option<&BTreeMap<String, String>>| {
+                        line.map_or(String::new(), |line| line[column].clone())
+                    };
+                    let (was, is) = (text(was), text(is));
+                    if was != is {
+                        told.insert((
+                            month.clone(),
+                            file.to_owned(),
+                            key.clone(),
+                            column.clone(),
+                            was,
+                            is,
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    told
+}
+
+/// `changes.csv` of a release, and how many cells changed for each reason.
+fn told(release: &Release) -> (Told, BTreeMap<String, u64>) {
+    let (mut told, mut whys) = (Told::new(), BTreeMap::new());
+    let mut reader = csv::Reader::from_path(release.folder.join("changes.csv")).unwrap();
+    for row in reader.deserialize() {
+        let row: BTreeMap<String, String> = row.unwrap();
+        let of = |name: &str| row[name].clone();
+        if of("WHY") == "revised" {
+            let revisions = |name: &str| row[name].parse::<u64>().unwrap();
+            assert!(
+                revisions("OLD_REVISIONS") != revisions("NEW_REVISIONS")
+                    || of("OLD_DIGEST") != of("NEW_DIGEST"),
+                "{row:?}"
+            );
+        }
+        *whys.entry(of("WHY")).or_default() += 1;
+        told.insert((
+            of("MONTH"),
+            of("FILE"),
+            of("CELL"),
+            of("COLUMN"),
+            of("OLD"),
+            of("NEW"),
+        ));
+    }
+    (told, whys)
+}
+
+/// The month's cells of the regional file, as they were published, made smaller.
+fn published(cells: &Cells) -> BTreeMap<String, i64> {
+    let scaled = cells.scaled(SCALE);
+    let cells = scaled.cells.iter().map(|cell| {
+        let place = &scaled.places[cell.place];
+        let key = [
+            place.icb_ons_code.as_str(),
+            cell.kind.status.label(),
+            cell.kind.hcp.label(),
+            cell.kind.mode.label(),
+            cell.kind.wait.label(),
+        ];
+        (key.join("|"), i64::try_from(cell.count).unwrap())
+    });
+    cells.collect()
+}
+
+fn regional(folder: &Path) -> BTreeMap<String, i64> {
+    let mut sums = BTreeMap::new();
+    let mut reader = csv::Reader::from_path(folder.join("regional.csv")).unwrap();
+    for row in reader.deserialize() {
+        let row: BTreeMap<String, String> = row.unwrap();
+        let columns = [
+            "STP_ONS",
+            "APPT_STATUS",
+            "HCP_TYPE",
+            "APPT_MODE",
+            "TIME_BETWEEN_BOOK_AND_APPT",
+        ];
+        let key = columns.map(|column| row[column].as_str()).join("|");
+        *sums.entry(key).or_default() += row["COUNT_OF_APPOINTMENTS"].parse::<i64>().unwrap();
+    }
+    sums
+}
+
+/// Every file of a folder, by path.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(contents(&path));
+        } else {
+            found.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    found
+}
+
+#[test]
+fn twelve_months_of_devon_and_somerset_stay_as_they_were_published() {
+    // Every file of a release is synced: in memory, where there is such a folder, that takes no time.
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
+    };
+    let output = folder.path().join("figures");
+    let cells_file = two_counties();
+    let log = Arc::new(in_memory());
+    let mut world = World {
+        feed: Feed::new(&*log, Schemas::new(None)),
+        log: log.clone(),
+        sent: BTreeMap::new(),
+        slots: BTreeMap::new(),
+        corrected: BTreeSet::new(),
+        records: 0,
+    };
+    let (first, last) = (month(FIRST), month(LAST));
+    let all = [Months {
+        from: first,
+        to: last,
+    }];
+    let mut editions: Vec<Release> = Vec::new();
+    let mut as_they_were: Vec<BTreeMap<PathBuf, Vec<u8>>> = Vec::new();
+    for number in first.0..=last.0 {
+        let this = Month(number);
+        let cells = Cells::parse(Path::new("two counties"), cells_file.as_bytes(), this).unwrap();
+        let options = Options {
+            scale: SCALE,
+            ..Options::default()
+        };
+        let plan = Plan::new(&cells, options).unwrap();
+        plan.run(&mut world, 1, &mut |_| ()).unwrap();
+        if number > first.0 {
+            world.correct(Month(number - 1), did_not_attend);
+            world.correct(Month(number - 1), withdrawn);
+        }
+        if number > first.0 + 1 {
+            world.correct(Month(number - 1), moved_back);
+        }
+        if this == last {
+            world.correct(first, withdrawn);
+        }
+        world.feed.flush();
+        // Started when the month's reference data is there: it is read to its end first.
+        let running = Running::start_with(&log, 5_000);
+        running.wait_until_read(world.records);
+        running.stop();
+        let wanted = Wanted {
+            months: &all,
+            output: &output,
+            parquet: number == last.0,
+            now: Timestamp(1_700_000_000_000),
+        };
+        let edition = publish(&*world.log, &Schemas::new(None), &wanted, &|_| ()).unwrap();
+        let months: Vec<String> = (first.0..=number).map(|it| Month(it).label()).collect();
+        assert_eq!(edition.manifest.months, months);
+
+        // The month as it was published, and all months so far as a batch run has them.
+        assert_eq!(
+            regional(&edition.folder.join(this.label())),
+            published(&cells),
+            "{}",
+            this.label()
+        );
+        let batch = folder.path().join(format!("batch-{number}"));
+        let batch = world.batch(&batch);
+        for month in &months {
+            for file in FILES {
+                let name = format!("{month}/{file}.csv");
+                let of = |root: &Path| fs::read_to_string(root.join(&name)).unwrap();
+                assert_eq!(of(&edition.folder), of(&batch), "{name}");
+                assert_eq!(of(&output.join("publication")), of(&batch), "{name}");
+            }
+        }
+
+        if let Some(before) = editions.last() {
+            let (told, whys) = told(&edition);
+            assert_eq!(told, differences(before, &edition), "{}", this.label());
+            for why in ["unexplained", "renamed"] {
+                assert_eq!(whys.get(why), None, "{whys:?}");
+            }
+            let corrected = if number == first.0 + 1 { 2 } else { 3 };
+            let daily: i64 = (told.iter())
+                .filter(|(_, file, ..)| file == "daily")
+                .map(|(.., was, is)| {
+                    let count = |text: &str| text.parse::<i64>().unwrap_or(0);
+                    (count(is) - count(was)).abs()
+                })
+                .sum();
+            // One cell less and one more for each; a withdrawn appointment has no other cell.
+            let expected = 2 * corrected - 1 + i64::from(this == last);
+            assert_eq!(daily, expected, "{whys:?}");
+        }
+        as_they_were.push(contents(&edition.folder));
+        editions.push(edition);
+    }
+    for (edition, files) in editions.iter().zip(&as_they_were) {
+        assert_eq!(&contents(&edition.folder), files);
+    }
+    let releases = Releases::open(&output, &|_| ()).unwrap();
+    assert_eq!(releases.newest().unwrap().manifest, editions[11].manifest);
+    assert_eq!(editions[11].manifest.release, 12);
+    parquet_is_csv(&editions[11].folder);
+    no_release_is_made_beside_an_altered_one(&output, &world, &all);
+}
+
+/// Each Parquet file has the columns and the cells of the CSV file beside it.
+fn parquet_is_csv(folder: &Path) {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::Field;
+    let mut files = 0;
+    for path in contents(folder).into_keys() {
+        if path.extension().is_none_or(|it| it != "parquet") {
+            continue;
+        }
+        files += 1;
+        let reader = SerializedFileReader::new(fs::File::open(&path).unwrap()).unwrap();
+        let mut csv = csv::Reader::from_path(path.with_extension("csv")).unwrap();
+        let header: Vec<String> = csv.headers().unwrap().iter().map(str::to_owned).collect();
+        let mut lines = csv.records();
+        for row in reader.get_row_iter(None).unwrap() {
+            let (row, line) = (row.unwrap(), lines.next().unwrap().unwrap());
+            let columns: Vec<&String> = row.get_column_iter().map(|(name, _)| name).collect();
+            assert_eq!(columns, header.iter().collect::<Vec<_>>());
+            for ((name, field), text) in row.get_column_iter().zip(&line) {
+                let is_count = ["COUNT_OF_APPOINTMENTS", "count"].contains(&name.as_str())
+                    || name.contains("ractices")
+                    || name.contains("atients");
+                let read = if let Field::Long(count) = field {
+                    assert!(is_count, "{name}");
+                    count.to_string()
+                } else if let Field::Double(share) = field {
+                    assert_eq!(name, "share");
+                    share.to_string()
+                } else if let Field::Str(text) = field {
+                    assert!(!is_count && name != "share", "{name}");
+                    text.clone()
+                } else {
+                    assert!(name == "share" || name == "count", "{name}: {field:?}");
+                    String::new()
+                };
+                assert_eq!(read, text, "{}: {name}", path.display());
+            }
+        }
+        assert!(lines.next().is_none(), "{}", path.display());
+    }
+    assert_eq!(files, 12 * FILES.len());
+}
+
+fn no_release_is_made_beside_an_altered_one(output: &Path, world: &World, months: &[Months]) {
+    let release = output.join("releases/release-0003");
+    let path = release.join("2020-10/daily.csv");
+    let whole = fs::read(&path).unwrap();
+    let publish = || {
+        let wanted = Wanted {
+            months,
+            output,
+            parquet: false,
+            now: Timestamp(1_700_000_000_000),
+        };
+        publish(&*world.log, &Schemas::new(None), &wanted, &|_| ())
+    };
+    let refused = |what: &str| {
+        let error = publish().expect_err(what).to_string();
+        assert!(
+            error.contains("releases are never changed"),
+            "{what}: {error}"
+        );
+        error
+    };
+    // Release files cannot be written to; who insists must say so.
+    let write = |path: &Path, bytes: &[u8]| {
+        let _ = fs::remove_file(path);
+        fs::write(path, bytes).unwrap();
+    };
+    assert!(fs::metadata(&path).unwrap().permissions().readonly());
+    let mut other = whole.clone();
+    let last = other.len() - 2;
+    other[last] = if other[last] == b'1' { b'2' } else { b'1' };
+    write(&path, &other);
+    assert!(refused("a cell").contains("release-0003/2020-10/daily.csv"));
+    fs::remove_file(&path).unwrap();
+    assert!(refused("a file is missing").contains("it is missing"));
+    write(&path, &whole);
+    write(&release.join("2020-10/more.csv"), b"x\n");
+    assert!(refused("a file more").contains("more.csv: it does not belong"));
+    fs::remove_file(release.join("2020-10/more.csv")).unwrap();
+    let manifest = fs::read_to_string(release.join("release.json")).unwrap();
+    write(
+        &release.join("release.json"),
+        manifest.replace("2020-10", "2020-1o").as_bytes(),
+    );
+    refused("a manifest");
+    write(&release.join("release.json"), manifest.as_bytes());
+    fs::rename(&release, output.join("releases/.away")).unwrap();
+    assert!(refused("a release is missing").contains("release-0003: it is missing"));
+    fs::rename(output.join("releases/.away"), &release).unwrap();
+    assert_eq!(publish().unwrap().manifest.release, 13);
+}
