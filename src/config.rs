@@ -31,6 +31,7 @@ pub struct Settings {
     pub registry: Registry,
     pub http: Http,
     pub metrics: Metrics,
+    pub seasons: Seasons,
     pub clock: ClockSetting,
     /// `[[aggregate]]` as it stands in the file, and the file; the defaults where there is none.
     pub aggregates: Option<(Value, Origin)>,
@@ -127,6 +128,20 @@ pub struct Metrics {
     pub series: usize,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seasons {
+    pub published_totals: TotalsSetting,
+}
+
+/// Where published totals of earlier months come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TotalsSetting {
+    /// `deploy/reference/published_totals.csv`.
+    BuiltIn,
+    Off,
+    File(PathBuf),
+}
+
 /// What time it is: the wall's, one instant, or simulated time that runs `speed` times as fast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockSetting {
@@ -194,6 +209,9 @@ impl Default for Settings {
                 address: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
             },
             metrics: Metrics { series: 10_000 },
+            seasons: Seasons {
+                published_totals: TotalsSetting::BuiltIn,
+            },
             clock: ClockSetting::Wall,
             aggregates: None,
         }

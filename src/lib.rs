@@ -33,6 +33,7 @@
 //! | [`engine`] | state machines, told the time | `domain` |
 //! | [`pipeline`] | the page | `stages`, `engine`, `domain`, and of `wire` the decoder and the records' types |
 //! | [`publication`] | the month's files, from rows | `domain` |
+//! | [`analysis`] | what is derived from figures when they are read | `domain` |
 //! | [`simulate`] | records drawn from published cells | `domain`, `wire` |
 //! | [`adapters`] | the world, one outside system a file | all of the above |
 //! | [`service`] | the loop above the seam to the log | all of the above |
@@ -42,6 +43,7 @@
 #![forbid(unsafe_code)]
 
 pub mod adapters;
+pub mod analysis;
 pub mod commands;
 pub mod config;
 pub mod domain;

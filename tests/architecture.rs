@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part of the crate and the parts that it may name.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("domain", &[]),
     ("wire", &["domain"]),
     ("stages", &["domain", "wire"]),
@@ -12,6 +12,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     // It names the decoder and the record types: decoding is its first line.
     ("pipeline", &["stages", "engine", "domain", "wire"]),
     ("publication", &["domain"]),
+    ("analysis", &["domain"]),
     ("simulate", &["domain", "wire"]),
     // The declarations of aggregates compile to the engine's plan.
     ("config", &["domain", "engine"]),
@@ -24,6 +25,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "engine",
             "pipeline",
             "publication",
+            "analysis",
             "simulate",
             "config",
         ],
@@ -37,6 +39,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "engine",
             "pipeline",
             "publication",
+            "analysis",
             "simulate",
             "config",
             "adapters",
@@ -52,6 +55,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "engine",
             "pipeline",
             "publication",
+            "analysis",
             "simulate",
             "config",
             "adapters",
@@ -223,7 +227,7 @@ fn the_domain_knows_no_serde_and_no_async() {
 
 #[test]
 fn the_core_does_no_input_and_no_output() {
-    let core = ["domain", "stages", "engine", "pipeline"];
+    let core = ["domain", "stages", "engine", "pipeline", "analysis"];
     let foreign = [
         "std::fs",
         "std::net",

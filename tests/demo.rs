@@ -1,7 +1,7 @@
 //! The demonstration, as people start it: figures within seconds, conservation, and exactly once across kills.
 #![allow(clippy::unwrap_used, reason = "a test ends there")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::ControlFlow;
@@ -243,6 +243,19 @@ fn it_shows_what_it_promises(demo: &Demo) {
     let today = demo.json("/api/v1/aggregates/forward_look?level=england");
     let offered = today["rows"][0]["figures"]["slots_offered"].as_i64();
     assert!(offered > Some(0), "{today}");
+    let quality = demo.json("/api/v1/quality");
+    let suppliers: BTreeSet<_> = (quality["rows"].as_array().unwrap().iter())
+        .map(|row| row["code"].as_str().unwrap())
+        .collect();
+    assert_eq!(suppliers.len(), 4, "{quality}");
+    let months = demo.json("/api/v1/seasons");
+    assert_eq!(months["rows"][0]["winter_year"], "2021/22", "{months}");
+    let asked = "/api/v1/variation?measure=same_day_share&parent=E92000001";
+    let (status, head, table) = demo.get(asked, "text/csv");
+    assert!(status == 200 && head.contains("text/csv"), "{table}");
+    let practices = demo.json(asked);
+    let practices = practices["rows"].as_array().unwrap();
+    assert!(practices.len() > 100 && table.lines().count() > 100);
     let (status, _, body) = demo.get("/api/v1/aggregates/pressure?window=2%20h", "*/*");
     assert!(
         status == 400 && body.contains("15 min, 1 h, 24 h, 7 d, 28 d"),

@@ -807,7 +807,7 @@ proptest! {
         for aggregate in ["category", "duration"] {
             prop_assert_eq!(total(&figures, aggregate, "england"), published, "{}", aggregate);
         }
-        for aggregate in ["practice_day", "practice_crosstab", "quality"] {
+        for aggregate in ["practice_day", "practice_crosstab", "practice_month", "quality"] {
             prop_assert_eq!(total(&figures, aggregate, "practice"), published, "{}", aggregate);
         }
     }

@@ -41,6 +41,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (settings, shown) = Settings::load_with(file.config.as_deref(), std::env::vars())?;
     KafkaLog::check(&settings.kafka).map_err(|error| Failure::Usage(error.to_string()))?;
     let plan = super::plan_of(&settings, Some(settings.horizon_days))?;
+    super::serve::published_totals(&settings.seasons.published_totals)?;
     let mut lines = Vec::new();
     if let Command::Show(_) = arguments.command {
         for setting in shown {

@@ -140,6 +140,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             arguments.speed,
         )),
         series: settings.metrics.series,
+        // Months of all of England beside a part of one would mislead.
+        published: Arc::default(),
     };
     let serving = serve(&log, listener, shown)?;
     if let Some(address) = serving.address() {

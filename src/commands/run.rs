@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::Failure;
-use super::serve::{Shown, embedded, listen, serve};
+use super::serve::{Shown, embedded, listen, published_totals, serve};
 use crate::adapters::clock::Clock;
 use crate::adapters::kafka::KafkaLog;
 use crate::adapters::log::Log;
@@ -48,6 +48,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         KafkaLog::check(&settings.kafka).map_err(|error| Failure::Usage(error.to_string()))?;
     }
     let plan = Arc::new(super::plan_of(&settings, Some(settings.horizon_days))?);
+    let published = Arc::new(published_totals(&settings.seasons.published_totals)?);
     let listener = listen(settings.http.address)?;
     let stop = Stop::default();
     stop_on_signals(&stop).map_err(Failure::Failed)?;
@@ -76,6 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         stop: stop.clone(),
         banner: None,
         series: settings.metrics.series,
+        published,
     };
     let serving = serve(&log, listener, shown)?;
     let service = Service {

@@ -13,6 +13,8 @@ use crate::adapters::figures::Figures;
 use crate::adapters::http::{App, Server};
 use crate::adapters::log::Log;
 use crate::adapters::metrics::Metrics;
+use crate::analysis::published::PublishedTotals;
+use crate::config::TotalsSetting;
 use crate::domain::topic::{ReferenceTopic, SupplierTopic};
 use crate::engine::plan::AggregatePlan;
 use crate::service::{
@@ -68,6 +70,29 @@ pub fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Failur
     bound.map_err(|error| Failure::Failed(error.into()))
 }
 
+/// Crown copyright, Open Government Licence v3.0.
+const PUBLISHED_TOTALS: &str = include_str!("../../deploy/reference/published_totals.csv");
+
+/// The published totals of earlier months that a configuration names.
+///
+/// # Errors
+/// A file that cannot be read, or a line that is wrong.
+pub fn published_totals(setting: &TotalsSetting) -> Result<PublishedTotals, Failure> {
+    let (name, text) = match setting {
+        TotalsSetting::Off => return Ok(PublishedTotals::default()),
+        TotalsSetting::BuiltIn => ("built-in".to_owned(), PUBLISHED_TOTALS.to_owned()),
+        TotalsSetting::File(path) => {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Failure::Usage(format!("seasons.published_totals = {name}: {error}"))
+            })?;
+            (name, text)
+        }
+    };
+    let wrong = |error| Failure::Usage(format!("seasons.published_totals = {name}: {error}"));
+    PublishedTotals::parse(&text).map_err(wrong)
+}
+
 /// What is shown of a service.
 pub struct Shown {
     pub plan: Arc<AggregatePlan>,
@@ -78,6 +103,8 @@ pub struct Shown {
     pub banner: Option<String>,
     /// Most series that the metrics may grow to.
     pub series: usize,
+    /// What seasons are compared with where there is nothing live.
+    pub published: Arc<PublishedTotals>,
 }
 
 /// Metrics and HTTP at work; ends when dropped.
@@ -123,6 +150,7 @@ pub fn serve(
         shown.clock,
         reasons,
         shown.banner,
+        shown.published,
     );
     let failed = |error: std::io::Error| Failure::Failed(error.into());
     let server = Server::start(listener, Arc::new(app)).map_err(failed)?;

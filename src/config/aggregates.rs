@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_the_ten_of_the_design() {
+    fn the_defaults_are_those_of_the_design_and_the_month_by_practice() {
         let plan = plan(None).expect("the defaults compile");
         let names: Vec<_> = plan
             .aggregates
@@ -317,6 +317,7 @@ mod tests {
                 "forward_look",
                 "pressure",
                 "two_week",
+                "practice_month",
                 "quality"
             ]
         );

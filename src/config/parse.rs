@@ -9,8 +9,8 @@ use toml::Value;
 
 use super::source::{Source, integer, text, texts};
 use super::{
-    ClockSetting, Commit, ConfigError, Http, Kafka, Metrics, Registry, Secret, ServicePeriod,
-    Settings, Shown, State, Topics, Windows,
+    ClockSetting, Commit, ConfigError, Http, Kafka, Metrics, Registry, Seasons, Secret,
+    ServicePeriod, Settings, Shown, State, Topics, TotalsSetting, Windows,
 };
 use crate::domain::time::{Day, Timestamp};
 
@@ -99,6 +99,23 @@ impl Settings {
                     "metrics.series",
                     default.metrics.series,
                     100..=10_000_000,
+                )?,
+            },
+            seasons: Seasons {
+                published_totals: source.take(
+                    "seasons.published_totals",
+                    default.seasons.published_totals,
+                    "built-in, off, or a file of the columns level,code,month,appointments",
+                    |value| match text(value)?.as_str() {
+                        "built-in" => Some(TotalsSetting::BuiltIn),
+                        "off" => Some(TotalsSetting::Off),
+                        path => Some(TotalsSetting::File(path.into())),
+                    },
+                    |totals| match totals {
+                        TotalsSetting::BuiltIn => "\"built-in\"".to_owned(),
+                        TotalsSetting::Off => "\"off\"".to_owned(),
+                        TotalsSetting::File(path) => format!("\"{}\"", path.display()),
+                    },
                 )?,
             },
             clock: source.take(

@@ -71,12 +71,22 @@ pub fn bank_holidays(year: i32) -> Vec<NaiveDate> {
 /// Working weekdays of a month.
 #[must_use]
 pub fn working_weekdays(month: Month) -> u32 {
-    let holidays = bank_holidays(month.year());
-    let days = month.first_day().0..=month.last_day().0;
-    let working = days.filter_map(|day| Day(day).date()).filter(|date| {
-        !matches!(date.weekday(), Weekday::Sat | Weekday::Sun) && !holidays.contains(date)
-    });
-    u32::try_from(working.count()).unwrap_or(0)
+    working_weekdays_between(month.first_day(), month.last_day())
+}
+
+/// Working weekdays of the days `[from, to]`; 0 where `to` is before `from`.
+#[must_use]
+pub fn working_weekdays_between(from: Day, to: Day) -> u32 {
+    let (mut working, mut holidays, mut of_year) = (0, Vec::new(), None);
+    for date in (from.0..=to.0).filter_map(|day| Day(day).date()) {
+        if of_year != Some(date.year()) {
+            of_year = Some(date.year());
+            holidays = bank_holidays(date.year());
+        }
+        let is_weekend = matches!(date.weekday(), Weekday::Sat | Weekday::Sun);
+        working += u32::from(!is_weekend && !holidays.contains(&date));
+    }
+    working
 }
 
 fn ymd((year, month, day): Ymd) -> Option<NaiveDate> {
@@ -137,5 +147,28 @@ mod tests {
             let parsed = Month::parse(month).expect("a month");
             assert_eq!(working_weekdays(parsed), days, "{month}");
         }
+    }
+
+    /// By the `holidays` package; `tests/data/independent/working_weekdays.py` made it.
+    const INDEPENDENT: &str = include_str!("../../tests/data/independent/working_weekdays.csv");
+
+    #[test]
+    fn months_of_eighteen_years_have_the_working_weekdays_and_holidays_of_an_independent_calendar()
+    {
+        let mut months = 0;
+        for line in INDEPENDENT.lines().skip(1) {
+            let [label, days, off] = line.split(',').collect::<Vec<_>>()[..] else {
+                panic!("{line}");
+            };
+            let month = Month::parse(label).expect("a month");
+            assert_eq!(working_weekdays(month).to_string(), days, "{label}");
+            let mut holidays = bank_holidays(month.year());
+            holidays.retain(|date| date.month() == month.number());
+            holidays.sort_unstable();
+            let holidays: Vec<String> = holidays.iter().map(ToString::to_string).collect();
+            assert_eq!(holidays.join(" "), off, "{label}");
+            months += 1;
+        }
+        assert_eq!(months, 18 * 12);
     }
 }

@@ -430,11 +430,10 @@ pub fn cells(figures: &crate::feed::Figures) -> BTreeMap<String, i64> {
             _ => continue,
         };
         let day = NaiveDate::from_epoch_days(*window).expect("a day");
+        // A practice's quality has a row for each supplier.
         for (measure, count) in counts.iter().filter(|(_, count)| *count != 0) {
-            cells.insert(
-                format!("{head} {day} {} {measure}", values.join("|")),
-                *count,
-            );
+            let cell = format!("{head} {day} {} {measure}", values.join("|"));
+            *cells.entry(cell).or_default() += count;
         }
     }
     cells

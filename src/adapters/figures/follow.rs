@@ -9,6 +9,7 @@ use crate::adapters::effects;
 use crate::adapters::log::{Log, LogError, Message, Position, Remedy, Span};
 use crate::domain::topic::ReferenceTopic;
 use crate::engine::plan::AggregatePlan;
+use crate::stages::refer::Refer;
 use crate::wire::datum::Datum;
 use crate::wire::framing::unframe;
 use crate::wire::output::{AggregateKey, AggregateValue, Manifest};
@@ -26,6 +27,7 @@ struct Taken {
     topic: usize,
     key: Vec<u8>,
     value: Option<Vec<u8>>,
+    offset: i64,
 }
 
 impl Figures {
@@ -149,6 +151,8 @@ fn take(state: &mut State, plan: &AggregatePlan, topic: &str, record: &Taken) ->
     } else if topic == ReferenceTopic::Practices.name() {
         let practice = Practice::from_bytes(datum(record.value.as_deref()?)?).ok()?;
         state.places.take(&practice);
+        // Records of a practice lie in one partition: their offsets grow with the order of reading.
+        practice.refer(&mut state.register, record.offset.unsigned_abs());
     } else {
         let key = AggregateKey::from_bytes(datum(&record.key)?).ok()?;
         let value = match &record.value {
@@ -165,6 +169,7 @@ fn copy(topic: usize, message: &Message<'_>) -> Taken {
         topic,
         key: message.key.unwrap_or_default().to_vec(),
         value: message.value.map(<[u8]>::to_vec),
+        offset: message.offset,
     }
 }
 

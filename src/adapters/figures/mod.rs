@@ -7,12 +7,14 @@
 mod follow;
 mod ledger;
 mod places;
+pub mod quality;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::domain::aggregate::{Published, Row};
-use crate::domain::place::Level;
+use crate::domain::place::{Level, Place};
+use crate::domain::reference::{PracticeRow, Reference};
 use crate::domain::time::{Day, Timestamp};
 use crate::engine::plan::{Aggregate, AggregatePlan};
 
@@ -57,6 +59,8 @@ pub struct State {
     /// Per aggregate and level: windows that start before are no longer held.
     let_go: BTreeMap<(usize, Level, usize), i32>,
     pub places: Places,
+    /// The register of practices, with its history.
+    pub register: Reference,
     pub ledger: Ledger,
     /// The topics were read to their ends at least once.
     pub is_complete: bool,
@@ -146,6 +150,20 @@ impl State {
             .rows_of(aggregate, of, i32::MIN, minute)
             .map(|(key, _)| key.window);
         last.max()
+    }
+
+    /// The register's row of a practice that is in force on a day.
+    #[must_use]
+    pub fn practice_on(&self, code: &str, day: Day) -> Option<&PracticeRow> {
+        let practice = self.register.find(code)?;
+        self.register.row_on(practice, day)
+    }
+
+    /// Where a practice lies on a day.
+    #[must_use]
+    pub fn place_on(&self, code: &str, day: Day) -> Option<&Place> {
+        let row = self.practice_on(code, day)?;
+        Some(self.register.place(row.place))
     }
 
     /// The greatest event time that any task has reached.

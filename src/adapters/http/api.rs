@@ -1,17 +1,21 @@
 //! The API: rows of aggregates and the ledger, as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::disclosure::Disclosure;
 use super::problem::Problem;
+use super::quality::{SCORE, told_score};
 use super::summary::{Summary, iso, label_of};
-use super::{App, Served};
+use super::{App, Served, blocking};
+use crate::adapters::figures::quality::Beside;
 use crate::adapters::figures::{Held, RowKey};
 use crate::domain::aggregate::Span;
 use crate::domain::place::Level;
@@ -21,8 +25,6 @@ use crate::engine::plan::Aggregate;
 
 /// Rows of one answer, unless fewer are asked for.
 const MOST_ROWS: usize = 10_000;
-/// Counts below this are not told of places finer than a sub-ICB; others are rounded to the nearest multiple.
-const SMALL: i64 = 5;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -107,9 +109,18 @@ pub async fn rows(
     State(app): State<Served>,
     Path(name): Path<String>,
     asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<Value>, Problem> {
-    let Query(asked) = asked.map_err(|error| wrong(error.body_text()))?;
-    let (at, aggregate) = app.figures.plan.find(&name).ok_or_else(|| {
+) -> Result<Response, Problem> {
+    let Query(asked) = asked.map_err(|error| Problem::wrong(error.body_text()))?;
+    blocking(move || {
+        let (at, aggregate) = found(&app, &name)?;
+        let question = Question::of(&app, (at, aggregate), &asked)?;
+        Ok(Json(answer(&app, (at, aggregate), &question)).into_response())
+    })
+    .await
+}
+
+fn found<'a>(app: &'a App, name: &str) -> Result<(usize, &'a Aggregate), Problem> {
+    app.figures.plan.find(name).ok_or_else(|| {
         let names: Vec<_> = app
             .figures
             .plan
@@ -124,9 +135,7 @@ pub async fn rows(
                 names.join(", ")
             ),
         )
-    })?;
-    let question = Question::of(&app, (at, aggregate), &asked)?;
-    Ok(Json(answer(&app, (at, aggregate), &question)))
+    })
 }
 
 struct Question {
@@ -154,7 +163,7 @@ impl Question {
         };
         let level = level.ok_or_else(|| {
             let labels: Vec<_> = levels.iter().map(|level| level.label()).collect();
-            wrong(format!(
+            Problem::wrong(format!(
                 "level: `{}` has {}",
                 aggregate.name,
                 labels.join(", ")
@@ -167,7 +176,7 @@ impl Question {
         };
         let at = at.ok_or_else(|| {
             let windows = windows.join(", ");
-            wrong(format!("window: `{}` has {windows}", aggregate.name))
+            Problem::wrong(format!("window: `{}` has {windows}", aggregate.name))
         })?;
         let (code, limit) = (
             asked.code.clone(),
@@ -178,7 +187,7 @@ impl Question {
                 None => Ok(None),
                 Some(text) => match chrono::DateTime::parse_from_rfc3339(text) {
                     Ok(time) => Ok(i32::try_from(time.timestamp().div_euclid(60)).ok()),
-                    Err(_) => Err(wrong(format!(
+                    Err(_) => Err(Problem::wrong(format!(
                         "{name}: `{text}` is no instant such as 2022-02-28T09:15:00Z"
                     ))),
                 },
@@ -190,7 +199,7 @@ impl Question {
                 .unwrap_or(i32::MAX);
             let from = from.unwrap_or(to);
             if to < from {
-                return Err(wrong("to: is before from"));
+                return Err(Problem::wrong("to: is before from"));
             }
             return Ok(Self {
                 level,
@@ -204,13 +213,14 @@ impl Question {
         let today = app.clock.now().london_day();
         let day = |name: &str, text: &Option<String>, otherwise| match text {
             None => Ok(otherwise),
-            Some(text) => (text.parse().map(Day::from_date))
-                .map_err(|_| wrong(format!("{name}: `{text}` is no day such as 2022-02-28"))),
+            Some(text) => (text.parse().map(Day::from_date)).map_err(|_| {
+                Problem::wrong(format!("{name}: `{text}` is no day such as 2022-02-28"))
+            }),
         };
         let from = day("from", &asked.from, today)?;
         let to = day("to", &asked.to, from.max(today))?;
         if to < from {
-            return Err(wrong("to: is before from"));
+            return Err(Problem::wrong("to: is before from"));
         }
         Ok(Self {
             level,
@@ -223,10 +233,6 @@ impl Question {
     }
 }
 
-fn wrong(why: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, why)
-}
-
 /// Finest first.
 fn levels(aggregate: &Aggregate) -> Vec<Level> {
     let supplier = aggregate.has_supplier().then_some(Level::Supplier);
@@ -236,7 +242,7 @@ fn levels(aggregate: &Aggregate) -> Vec<Level> {
 }
 
 fn answer(app: &App, (at, aggregate): (usize, &Aggregate), question: &Question) -> Value {
-    let is_disclosive = matches!(question.level, Level::Practice | Level::Pcn);
+    let disclosure = Disclosure::of(question.level);
     let state = app.figures.read();
     let mut found = (state.rows_of(
         at,
@@ -250,15 +256,17 @@ fn answer(app: &App, (at, aggregate): (usize, &Aggregate), question: &Question) 
             .as_deref()
             .is_none_or(|code| *key.code == *code)
     });
+    let mut scores = Scores {
+        beside: Beside::new(&app.figures, &state, question.level),
+        today: app.clock.now().london_day(),
+        known: HashMap::new(),
+    };
     let rows: Vec<Value> = (found.by_ref().take(question.limit))
         .map(|(key, held)| {
-            row(
-                aggregate,
-                state.places.name(key.level, &key.code),
-                key,
-                held,
-                is_disclosive,
-            )
+            let mut row = row(aggregate, key, held, disclosure);
+            row["name"] = state.places.name(key.level, &key.code).into();
+            row["quality_score"] = scores.of(aggregate, key).into();
+            row
         })
         .collect();
     let is_truncated = found.next().is_some();
@@ -273,31 +281,45 @@ fn answer(app: &App, (at, aggregate): (usize, &Aggregate), question: &Question) 
         "is_truncated": is_truncated,
         // Older windows of this level were let go of to bound the memory; the topic has them.
         "held_from": state.held_from(at, (question.level, question.at)).map(|from| told(aggregate, from)),
-        "disclosure_control": disclosure_control(is_disclosive),
+        "disclosure_control": disclosure.described(),
+        "quality_score": SCORE,
         "rows": rows,
     })
 }
 
-fn disclosure_control(applies: bool) -> Value {
-    let rule = "finer than sub-ICB, counts of 1 to 4 are suppressed (null), others are rounded to the nearest 5, ratios are left out";
-    json!({ "applied": applies, "rule": rule })
+/// The score of the data behind each row: of its place, over the days of its window up to today.
+struct Scores<'s> {
+    beside: Beside<'s>,
+    today: Day,
+    known: HashMap<(Arc<str>, Day, Day), Option<f64>>,
 }
 
-fn row(aggregate: &Aggregate, name: &str, key: &RowKey, held: &Held, is_disclosive: bool) -> Value {
+impl Scores<'_> {
+    fn of(&mut self, aggregate: &Aggregate, key: &RowKey) -> Option<f64> {
+        let (from, to) = match aggregate.span(key.at, key.window) {
+            Span::Days(from, to) => (from, Day(to.0 - 1)),
+            Span::Times(from, to) => (from.london_day(), Timestamp(to.0 - 1).london_day()),
+        };
+        let to = to.min(self.today);
+        let known = (key.code.clone(), from, to);
+        if let Some(score) = self.known.get(&known) {
+            return *score;
+        }
+        let flaws = self.beside.of(&key.code, from, to);
+        let score = flaws.and_then(|flaws| told_score(&flaws, Disclosure::of(key.level)));
+        self.known.insert(known, score);
+        score
+    }
+}
+
+fn row(aggregate: &Aggregate, key: &RowKey, held: &Held, disclosure: Disclosure) -> Value {
     let dimensions: Map<String, Value> = (aggregate.labels(key.dimensions).into_iter())
         .map(|(dimension, value)| (dimension.to_owned(), value.into()))
         .collect();
     let mut figures: Map<String, Value> = (aggregate.measures.iter().zip(&held.sums))
-        .map(|(measure, count)| {
-            let told = if is_disclosive {
-                disclosed(*count).into()
-            } else {
-                (*count).into()
-            };
-            (measure.label().to_owned(), told)
-        })
+        .map(|(measure, count)| (measure.label().to_owned(), disclosure.told(*count).into()))
         .collect();
-    if !is_disclosive {
+    if !disclosure.applies() {
         let ratios = aggregate.ratios_of(&held.sums);
         figures.extend(
             ratios
@@ -307,7 +329,6 @@ fn row(aggregate: &Aggregate, name: &str, key: &RowKey, held: &Held, is_disclosi
     }
     json!({
         "code": &*key.code,
-        "name": name,
         "window": window(aggregate, key),
         "dimensions": dimensions,
         "figures": figures,
@@ -332,35 +353,5 @@ fn window(aggregate: &Aggregate, key: &RowKey) -> [String; 2] {
     match aggregate.span(key.at, key.window) {
         Span::Days(from, to) => [iso(from), iso(to)],
         Span::Times(from, to) => [from.to_rfc3339(), to.to_rfc3339()],
-    }
-}
-
-/// `None` is suppressed.
-fn disclosed(count: i64) -> Option<i64> {
-    match count {
-        1..SMALL => None,
-        _ => Some((count + SMALL / 2).div_euclid(SMALL) * SMALL),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn small_counts_are_suppressed_and_others_rounded() {
-        let cases = [
-            (0, Some(0)),
-            (1, None),
-            (4, None),
-            (5, Some(5)),
-            (7, Some(5)),
-            (8, Some(10)),
-            (12, Some(10)),
-            (13, Some(15)),
-        ];
-        for (count, told) in cases {
-            assert_eq!(disclosed(count), told, "{count}");
-        }
     }
 }

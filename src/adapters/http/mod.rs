@@ -1,8 +1,13 @@
 //! HTTP: metrics, health, the page and the API.
 
 mod api;
+mod disclosure;
 mod problem;
+mod quality;
+mod seasons;
 pub mod summary;
+mod table;
+mod variation;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +27,7 @@ use super::clock::{Clock, monotonic};
 use super::figures::Figures;
 use super::metrics::{Format, Metrics};
 use super::page;
+use crate::analysis::published::PublishedTotals;
 use problem::Problem;
 use summary::Summary;
 
@@ -39,6 +45,8 @@ pub struct App {
     pub reasons: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     /// What the page says on top, where it is not the real world that it shows.
     pub banner: Option<String>,
+    /// What seasons are compared with where there is nothing live.
+    pub published: Arc<PublishedTotals>,
     cache: Mutex<Option<(Instant, Arc<str>)>>,
 }
 
@@ -51,6 +59,7 @@ impl App {
         clock: Clock,
         reasons: Box<dyn Fn() -> Vec<String> + Send + Sync>,
         banner: Option<String>,
+        published: Arc<PublishedTotals>,
     ) -> Self {
         let cache = Mutex::default();
         Self {
@@ -59,6 +68,7 @@ impl App {
             clock,
             reasons,
             banner,
+            published,
             cache,
         }
     }
@@ -178,6 +188,9 @@ fn routes(app: Served) -> Router {
         .route("/api/v1/ledger", get(api::ledger))
         .route("/api/v1/aggregates", get(api::aggregates))
         .route("/api/v1/aggregates/{name}", get(api::rows))
+        .route("/api/v1/variation", get(variation::variation))
+        .route("/api/v1/seasons", get(seasons::seasons))
+        .route("/api/v1/quality", get(quality::quality))
         .fallback(|| async {
             Problem::new(
                 StatusCode::NOT_FOUND,
@@ -188,6 +201,17 @@ fn routes(app: Served) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here")
         })
         .with_state(app)
+}
+
+/// Works an answer out beside the server's own thread: those of England take a while.
+async fn blocking(
+    work: impl FnOnce() -> Result<Response, Problem> + Send + 'static,
+) -> Result<Response, Problem> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| {
+        let why = "the answer could not be worked out";
+        Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why))
+    })
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -241,3 +265,6 @@ async fn ready(State(app): State<Served>) -> Response {
         .with("reasons", json!(reasons))
         .into_response()
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,11 @@ impl Problem {
         }
     }
 
+    /// A request that asks for what there cannot be.
+    pub fn wrong(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
     #[must_use]
     pub fn with(mut self, name: &'static str, value: Value) -> Self {
         self.more.push((name, value));

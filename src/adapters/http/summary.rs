@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
+use super::disclosure::Disclosure;
+use super::quality::told_score;
+use crate::adapters::figures::quality::Beside;
 use crate::adapters::figures::{Figures, State};
+use crate::analysis::score::Flaws;
 use crate::domain::aggregate::{Dimension, Finality, Measure};
 use crate::domain::place::{ENGLAND, Level};
 use crate::domain::time::{Day, Timestamp};
@@ -59,6 +63,8 @@ pub struct Block {
     pub mode: BTreeMap<&'static str, i64>,
     pub waiting_band: BTreeMap<&'static str, i64>,
     pub capacity: BTreeMap<&'static str, i64>,
+    /// Of the data behind these figures, 0 to 100; none where nothing is known of it.
+    pub quality_score: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,6 +76,8 @@ pub struct DayCount {
 #[derive(Debug, Serialize)]
 pub struct Quality {
     pub supplier: String,
+    /// 0 to 100.
+    pub score: Option<f64>,
     pub figures: BTreeMap<&'static str, i64>,
 }
 
@@ -151,6 +159,7 @@ impl Summary {
                 .clone_into(&mut place.region);
             place.code.clone_from(code);
         }
+        add_scores(figures, &state, span, &mut places);
         let (days, finality) =
             activity.map_or_else(Default::default, |(at, _)| days(&state, at, span));
         Self {
@@ -271,6 +280,22 @@ fn add_capacity(
     }
 }
 
+fn add_scores(
+    figures: &Figures,
+    state: &State,
+    span: Span,
+    places: &mut BTreeMap<(Level, String), Place>,
+) {
+    let score = |flaws: Option<Flaws>, level| told_score(&flaws?, Disclosure::of(level));
+    for level in [Level::England, Level::Region, Level::Icb] {
+        let mut beside = Beside::new(figures, state, level);
+        for ((_, code), place) in places.iter_mut().filter(|((of, _), _)| *of == level) {
+            place.day.quality_score = score(beside.of(code, span.day, span.day), level);
+            place.month.quality_score = score(beside.of(code, span.from, span.day), level);
+        }
+    }
+}
+
 type Days = (Vec<DayCount>, BTreeMap<&'static str, u64>);
 
 fn days(state: &State, at: usize, span: Span) -> Days {
@@ -311,8 +336,11 @@ fn quality(state: &State, figures: &Figures, span: Span) -> Vec<Quality> {
             *counts.entry(measure.label()).or_default() += count;
         }
     }
+    let mut beside = Beside::new(figures, state, Level::Supplier);
     let named = |(supplier, figures): (&str, _)| Quality {
         supplier: supplier.to_owned(),
+        score: (beside.of(supplier, span.from, span.day))
+            .and_then(|flaws| told_score(&flaws, Disclosure::of(Level::Supplier))),
         figures,
     };
     suppliers.into_iter().map(named).collect()

@@ -5,7 +5,7 @@ mod parts;
 use super::http::App;
 use super::http::summary::Summary;
 use crate::domain::aggregate::Dimension;
-use parts::{bars, count, days, dispositions, each, places, quality, share, watermarks};
+use parts::{bars, count, days, dispositions, each, places, quality, score, share, watermarks};
 
 const STYLE: &str = include_str!("style.css");
 const REFRESH: &str = "<meta http-equiv=\"refresh\" content=\"5\">";
@@ -55,7 +55,7 @@ pub fn render(app: &App, summary: &Summary) -> String {
          <section aria-labelledby=\"h-records\"><h2 id=\"h-records\">What became of every record</h2>{records}</section>\
          <section aria-labelledby=\"h-marks\"><h2 id=\"h-marks\">How far each supplier is</h2>{marks}</section>\
          </main><footer><div class=\"in\"><p><a href=\"/metrics\">Metrics</a> · <a href=\"/readyz\">Readiness</a> · <a href=\"/livez\">Liveness</a> · \
-         <a href=\"/api/v1/summary\">Summary (JSON)</a> · <a href=\"/api/v1/aggregates\">Aggregates (JSON)</a> · <a href=\"/api/v1/ledger\">Ledger (JSON)</a></p>\
+         <a href=\"/api/v1/summary\">Summary (JSON)</a> · <a href=\"/api/v1/aggregates\">Aggregates (JSON)</a> · <a href=\"/api/v1/ledger\">Ledger (JSON)</a> · <a href=\"/api/v1/seasons\">Seasons (JSON)</a> · <a href=\"/api/v1/quality\">Quality (JSON)</a> · <a href=\"/api/v1/variation?measure=dna_share&amp;parent=E92000001&amp;format=csv\">Variation between practices (CSV)</a></p>\
          <p>An appointment is counted once its start has passed, if it was booked and not cancelled. Shares are of all appointments counted, those of unknown status, mode or type included.</p></div></footer></body></html>",
         now = summary.now,
         clock = moment(&summary.now),
@@ -115,6 +115,11 @@ fn england(summary: &Summary) -> England {
             "Minutes booked of offered",
             share(day.utilisation()),
             share(month_so_far.utilisation()),
+        ),
+        (
+            "Data quality, of 100",
+            score(day.quality_score),
+            score(month_so_far.quality_score),
         ),
     ];
     let cards = each(cards, |(name, day, month)| {

@@ -37,6 +37,11 @@ pub fn share(share: Option<f64>) -> String {
     share.map_or_else(|| "–".to_owned(), |share| format!("{:.1}%", share * 100.0))
 }
 
+/// A score of the data's quality, from 0 to 100; a dash where nothing is known of it.
+pub fn score(score: Option<f64>) -> String {
+    score.map_or_else(|| "–".to_owned(), |score| format!("{score:.1}"))
+}
+
 /// Values of one dimension: the day's count, its bar, and the month's share.
 pub fn bars(
     day: &BTreeMap<&'static str, i64>,
@@ -168,6 +173,7 @@ pub fn places(summary: &Summary) -> String {
             share(place.month.face_to_face()),
             share(place.month.by_gp()),
             share(place.month.utilisation()),
+            score(place.month.quality_score),
         ];
         let cells = each(cells, |cell| format!("<td>{cell}</td>"));
         let _ = write!(
@@ -179,7 +185,7 @@ pub fn places(summary: &Summary) -> String {
     }
     format!(
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"h-places\"><table class=\"places\"><thead><tr><td></td><th scope=\"col\">Day</th><th scope=\"col\">Month</th><th scope=\"col\">Did not attend</th><th scope=\"col\">Same day</th>\
-         <th scope=\"col\">Face to face</th><th scope=\"col\">With a GP</th><th scope=\"col\">Minutes booked</th></tr></thead><tbody>{rows}</tbody></table></div><p class=\"note\">Shares are of the month so far.</p>"
+         <th scope=\"col\">Face to face</th><th scope=\"col\">With a GP</th><th scope=\"col\">Minutes booked</th><th scope=\"col\">Data quality</th></tr></thead><tbody>{rows}</tbody></table></div><p class=\"note\">Shares are of the month so far; the quality of the data behind them is a score from 0 to 100 (below).</p>"
     )
 }
 
@@ -246,13 +252,15 @@ pub fn quality(summary: &Summary) -> String {
         });
         let _ = write!(
             rows,
-            "<tr><th scope=\"row\">{}</th>{cells}</tr>",
-            escaped(&quality.supplier)
+            "<tr><th scope=\"row\">{}</th><td>{}</td>{cells}</tr>",
+            escaped(&quality.supplier),
+            score(quality.score),
         );
     }
     format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"h-quality\"><table><thead><tr><th scope=\"col\">Supplier</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>\
-             <p class=\"note\">INPS sends no mode: it is unknown in all of its appointments.</p>"
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"h-quality\"><table><thead><tr><th scope=\"col\">Supplier</th><th scope=\"col\">Score</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>\
+             <p class=\"note\">The score, from 0 to 100, is the mean share without flaw in category, status, mode, type of professional and wait, and of consultations that contradict or have no appointment. \
+             INPS sends no mode: it is unknown in all of its appointments, and not scored. <a href=\"/api/v1/quality\">By supplier and day (JSON)</a></p>"
     )
 }
 

@@ -1,0 +1,361 @@
+//! A log with rows of two counties’ practices, and a server that shows it.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::Value;
+
+use super::super::*;
+use crate::adapters::effects;
+use crate::adapters::embedded::{EmbeddedLog, Topic};
+use crate::adapters::log::{Log, NewRecord};
+use crate::domain::aggregate::{Dimension, Finality, Measure, Published, Row, Span};
+use crate::domain::place::{ENGLAND, Level};
+use crate::domain::time::{Day, Timestamp};
+use crate::wire::datum::Datum;
+use crate::wire::framing::frame;
+use crate::wire::reference::Practice;
+
+/// Saturday, 5 March 2022, 10:00.
+pub const NOW: Timestamp = Timestamp(1_646_474_400_000);
+
+pub fn day(text: &str) -> Day {
+    Day::from_date(text.parse().expect("a day"))
+}
+
+/// A practice's February: appointments, DNA, unmapped.
+#[derive(Debug, Clone)]
+pub struct Surgery {
+    pub code: String,
+    pub pcn: &'static str,
+    pub sub_icb: &'static str,
+    pub icb: (&'static str, &'static str),
+    pub patients: Option<i32>,
+    pub appointments: i64,
+    pub dna: i64,
+    pub unmapped: i64,
+}
+
+/// Dorset with 30 practices, one of them alone in its PCN; Devon with five.
+pub fn surgeries() -> Vec<Surgery> {
+    let mut all: Vec<Surgery> = (0..30)
+        .map(|at| Surgery {
+            code: format!("J810{at:02}"),
+            pcn: if at == 0 {
+                "U00001"
+            } else {
+                ["U00002", "U00003"][at % 2]
+            },
+            sub_icb: "11J",
+            icb: ("QVV", "E54000041"),
+            patients: Some(8_000 + 100 * at as i32),
+            appointments: 3_500 + 97 * at as i64,
+            dna: 90 + 13 * (at as i64 * 7 % 11),
+            unmapped: 0,
+        })
+        .collect();
+    // A small one, one without a list, one that hardly sends, one that does too well.
+    (all[3].appointments, all[3].dna) = (412, 3);
+    all[4].patients = None;
+    (all[5].appointments, all[5].dna) = (61, 0);
+    all[6].dna = 1_100;
+    all[7].unmapped = 33;
+    all.extend((0..5).map(|at| Surgery {
+        code: format!("L830{at:02}"),
+        pcn: "U00009",
+        sub_icb: "15N",
+        icb: ("QJK", "E54000037"),
+        patients: Some(6_000),
+        appointments: 3_000,
+        dna: 150 + at,
+        unmapped: 0,
+    }));
+    all
+}
+
+/// A log with the rows that the engine would have written of them.
+pub struct World {
+    log: EmbeddedLog,
+    plan: Arc<crate::engine::plan::AggregatePlan>,
+}
+
+impl World {
+    pub fn of(surgeries: &[Surgery]) -> Self {
+        let plan = Arc::new(crate::config::aggregates::plan(None).expect("the defaults"));
+        let mut names: Vec<String> = (plan.aggregates.iter())
+            .map(|aggregate| effects::aggregate_topic(&aggregate.name))
+            .collect();
+        names.extend(["gpad.ledger".to_owned(), "ods.practices".to_owned()]);
+        let topics: Vec<Topic<'_>> = (names.iter())
+            .map(|name| Topic {
+                name,
+                partitions: 1,
+                is_compacted: name != "gpad.ledger",
+            })
+            .collect();
+        let log = EmbeddedLog::in_memory(&topics).expect("memory");
+        let world = Self { log, plan };
+        for surgery in surgeries {
+            world.practice(surgery);
+        }
+        world.month(surgeries);
+        world.days(surgeries);
+        world
+    }
+
+    fn append(&self, topic: &str, key: &[u8], datum: &[u8]) {
+        let mut value = Vec::new();
+        frame(1, datum, &mut value);
+        let mut appender = self.log.appender().expect("an appender");
+        let record = NewRecord {
+            topic,
+            partition: Some(0),
+            key: Some(key),
+            value: Some(&value),
+        };
+        appender.append(&record).expect("room");
+        appender.flush().expect("room");
+    }
+
+    fn practice(&self, surgery: &Surgery) {
+        let some = |text: &str| Some(text.to_owned());
+        let row = Practice {
+            practice_ods_code: surgery.code.clone(),
+            name: format!("SURGERY {}", surgery.code),
+            suppliers: Vec::new(),
+            pcn_code: some(surgery.pcn),
+            pcn_name: some("A PCN"),
+            sub_icb_code: some(surgery.sub_icb),
+            sub_icb_ons_code: None,
+            sub_icb_name: some("A sub-ICB"),
+            icb_code: some(surgery.icb.0),
+            icb_ons_code: some(surgery.icb.1),
+            icb_name: some("An ICB"),
+            region_code: some("Y58"),
+            region_ons_code: None,
+            region_name: some("South West"),
+            registered_patients: surgery.patients,
+            open_date: None,
+            close_date: None,
+            effective_from: day("2020-01-01").0,
+            recorded_at: 0,
+        };
+        self.append("ods.practices", surgery.code.as_bytes(), &row.to_bytes());
+    }
+
+    /// A row with the measures that are named; the others are 0.
+    fn row(
+        &self,
+        aggregate: &str,
+        (level, code): (Level, &str),
+        first: Day,
+        dimensions: &[(Dimension, &'static str)],
+        counts: &[(Measure, i64)],
+    ) {
+        let (_, declared) = self.plan.find(aggregate).expect("declared");
+        let printed: &[&str] = match level {
+            Level::Practice => &["pcn_code", "sub_icb_code"],
+            Level::SubIcb => &["sub_icb_ons_code", "icb_ons_code", "region_ons_code"],
+            Level::Pcn | Level::Icb | Level::Region | Level::England | Level::Supplier => &[],
+        };
+        let printed = printed.iter().map(|name| (*name, "".into()));
+        let own = dimensions
+            .iter()
+            .map(|(name, value)| (name.label(), (*value).into()));
+        let of = |measure: &Measure| {
+            let count = counts.iter().find(|(named, _)| named == measure);
+            (measure.label(), count.map_or(0, |(_, count)| *count))
+        };
+        let row = Row {
+            aggregate: declared.name.clone(),
+            level,
+            code: code.to_owned(),
+            window: Span::Days(first, declared.window.end(first)),
+            dimensions: printed.chain(own).collect(),
+            figures: Some(crate::domain::aggregate::Figures {
+                counts: declared.measures.iter().map(of).collect(),
+                ratios: Vec::new(),
+            }),
+            stood: None,
+            published: Published {
+                as_of: NOW,
+                revision: 1,
+                finality: Finality::Final,
+                by_idleness: false,
+            },
+        };
+        let value = effects::value_of(&row, None).expect("figures");
+        let mut key = Vec::new();
+        frame(1, &effects::key_of(&row).to_bytes(), &mut key);
+        self.append(
+            &effects::aggregate_topic(aggregate),
+            &key,
+            &value.to_bytes(),
+        );
+    }
+
+    fn month(&self, surgeries: &[Surgery]) {
+        let first = day("2022-02-01");
+        for surgery in surgeries {
+            let attended = surgery.appointments - surgery.dna;
+            let cells = [
+                ("DNA", "More than 28 Days", surgery.dna, surgery.unmapped, 0),
+                ("Attended", "Same Day", attended / 2, 0, attended / 2),
+                ("Attended", "15  to 21 Days", attended - attended / 2, 0, 0),
+            ];
+            for (status, wait, count, unmapped, within) in cells {
+                if count > 0 {
+                    let counts = [
+                        (Measure::Appointments, count),
+                        (Measure::Unmapped, unmapped),
+                        (Measure::TwoWeekNumerator, within),
+                        (Measure::TwoWeekDenominator, count),
+                    ];
+                    let dimensions = [(Dimension::Status, status), (Dimension::WaitingBand, wait)];
+                    let place = (Level::Practice, surgery.code.as_str());
+                    self.row("practice_month", place, first, &dimensions, &counts);
+                }
+            }
+        }
+    }
+
+    /// All of February on its first working weekday, and a tenth on the last; quality by supplier.
+    fn days(&self, surgeries: &[Surgery]) {
+        let cross = [
+            (Dimension::Status, "Attended"),
+            (Dimension::HcpType, "GP"),
+            (Dimension::Mode, "Telephone"),
+            (Dimension::WaitingBand, "Same Day"),
+        ];
+        let mut suppliers: BTreeMap<&str, [i64; 2]> = BTreeMap::new();
+        for (at, surgery) in surgeries.iter().enumerate() {
+            let supplier = if at % 3 == 0 { "INPS" } else { "EMIS" };
+            let counts = [
+                (Measure::Appointments, surgery.appointments),
+                (Measure::Unmapped, surgery.unmapped),
+                (
+                    Measure::UnknownMode,
+                    if at % 3 == 0 { surgery.appointments } else { 0 },
+                ),
+            ];
+            let dimensions = [(Dimension::Supplier, supplier)];
+            let place = (Level::Practice, surgery.code.as_str());
+            self.row("quality", place, day("2022-02-01"), &dimensions, &counts);
+            let sums = suppliers.entry(supplier).or_default();
+            sums[0] += surgery.appointments;
+            sums[1] += surgery.unmapped;
+            let dimensions = [cross[0], cross[1]];
+            let count = [(
+                Measure::Appointments,
+                if at == 0 { 3 } else { surgery.appointments },
+            )];
+            self.row(
+                "practice_day",
+                place,
+                day("2022-02-01"),
+                &dimensions,
+                &count,
+            );
+        }
+        for (supplier, [appointments, unmapped]) in suppliers {
+            let counts = [
+                (Measure::Appointments, appointments),
+                (Measure::Unmapped, unmapped),
+                (
+                    Measure::UnknownMode,
+                    if supplier == "INPS" { appointments } else { 0 },
+                ),
+            ];
+            let dimensions = [(Dimension::Supplier, supplier)];
+            let place = (Level::Supplier, supplier);
+            self.row("quality", place, day("2022-02-01"), &dimensions, &counts);
+        }
+        for (code, total) in [("QVV", 379_052_i64), ("E54000037", 5_000)] {
+            for (on, count) in [
+                ("2022-02-01", total),
+                ("2022-02-28", total / 10),
+                ("2022-03-01", 800),
+            ] {
+                let count = [(Measure::Appointments, count)];
+                self.row("activity", (Level::Icb, code), day(on), &cross, &count);
+            }
+        }
+        let all = [(Measure::Appointments, 25_000_000)];
+        self.row(
+            "activity",
+            (Level::England, ENGLAND),
+            day("2022-02-01"),
+            &cross,
+            &all,
+        );
+    }
+
+    /// Serves the log until everything asked for is answered.
+    pub fn serve(&self, asks: impl FnOnce(&Served)) {
+        let figures = Arc::new(Figures::new(Arc::clone(&self.plan)));
+        let clock = Clock::Fixed(NOW);
+        let metrics = Metrics::new(Arc::clone(&figures), clock, 10_000).expect("series");
+        let text = include_str!("../../../../deploy/reference/published_totals.csv");
+        let published = PublishedTotals::parse(text).expect("totals").into();
+        let app = App::new(
+            Arc::clone(&figures),
+            Arc::new(metrics),
+            clock,
+            Box::new(Vec::new),
+            None,
+            published,
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| figures.follow(&self.log, &|| is_over.load(Ordering::Relaxed)));
+            let server = Server::start(listener, Arc::new(app)).expect("a server");
+            let served = Served {
+                address: server.address,
+            };
+            // A test that fails ends the follower, too.
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let began = monotonic();
+                while !figures.read().is_complete && began.elapsed() < Duration::from_secs(20) {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                asks(&served);
+            }));
+            is_over.store(true, Ordering::Relaxed);
+            if let Err(panic) = outcome {
+                std::panic::resume_unwind(panic);
+            }
+        });
+    }
+}
+
+pub struct Served {
+    address: SocketAddr,
+}
+
+impl Served {
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address).expect("a connection");
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        )
+        .expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        (head[9..12].parse().expect("a status"), body.to_owned())
+    }
+
+    pub fn json(&self, path: &str) -> Value {
+        let (status, body) = self.get(path);
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    pub fn rows(&self, path: &str) -> Vec<Value> {
+        self.json(path)["rows"].as_array().expect("rows").clone()
+    }
+}
