@@ -8,7 +8,7 @@
 mod support;
 
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gpad_live::adapters::kafka::{KafkaLog, NewTopic};
 use gpad_live::adapters::log::*;
@@ -81,6 +81,7 @@ fn a_log_keeps_the_contract_of_the_seam() {
     a_commit_shows_rows_positions_and_note_together(&log);
     a_newer_output_fences_the_older_one(&log);
     an_aborted_transaction_is_never_seen(&kafka, &log);
+    a_member_without_units_is_heard_when_it_leaves(&kafka, &log);
 }
 
 fn a_scan_reads_to_the_end_and_says_where_to_go_on(log: &KafkaLog) {
@@ -199,6 +200,47 @@ fn an_aborted_transaction_is_never_seen(kafka: &Kafka, log: &KafkaLog) {
             stable: next,
             end: next
         }
+    );
+}
+
+/// Polls all members until the last of them has been told its units.
+fn units_of_last(members: &mut [Box<dyn Membership>]) -> Vec<Unit> {
+    let began = Instant::now();
+    loop {
+        let last = members.len() - 1;
+        for (at, member) in members.iter_mut().enumerate() {
+            match member.poll(Duration::from_millis(20)).unwrap() {
+                Some(Change::Assigned(units)) if at == last => return units,
+                Some(Change::Revoked(units) | Change::Lost(units)) => {
+                    member.release(&units).unwrap();
+                }
+                Some(Change::Assigned(_)) | None => {}
+            }
+        }
+        assert!(began.elapsed() < Duration::from_mins(1), "never assigned");
+    }
+}
+
+/// Catches a leaver that the group waits for until its session of 15 s has run out.
+fn a_member_without_units_is_heard_when_it_leaves(kafka: &Kafka, log: &KafkaLog) {
+    topic(log, "single", 1);
+    let logs: Vec<KafkaLog> = (0..3).map(|_| kafka.open("members")).collect();
+    let mut members = vec![logs[0].join(&["single"]).unwrap()];
+    assert_eq!(units_of_last(&mut members).len(), 1);
+    members.push(logs[1].join(&["single"]).unwrap());
+    assert_eq!(units_of_last(&mut members), [], "there is one unit");
+    let leaver = members.pop().unwrap();
+    leaver.leave(Duration::from_secs(5)).unwrap();
+    let began = Instant::now();
+    members.push(logs[2].join(&["single"]).unwrap());
+    units_of_last(&mut members);
+    let waited = began.elapsed();
+    for member in members {
+        member.leave(Duration::from_secs(5)).unwrap();
+    }
+    assert!(
+        waited < Duration::from_secs(8),
+        "the group waited {waited:?} for a member that had left"
     );
 }
 

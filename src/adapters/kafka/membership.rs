@@ -276,6 +276,8 @@ impl Membership for KafkaMembership {
                 break;
             }
         }
+        // Closing alone does not leave where nothing is assigned: librdkafka 2.12 skips the request with the rejoin.
+        self.consumer.unsubscribe();
         // Closing waits for the coordinator, which may be away.
         let within = within.saturating_sub(began.elapsed());
         let (left, heard) = mpsc::channel();
