@@ -264,7 +264,7 @@ fn an_unreachable_broker_is_named_after_a_bounded_wait() {
         patience: Duration::from_secs(1),
         ..gpad_live::config::Settings::default().kafka
     };
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let error = KafkaLog::open(&settings).err().unwrap().to_string();
     assert!(
         error.contains(&format!(
