@@ -59,7 +59,7 @@ pub struct Change {
     pub old: String,
     pub new: String,
     pub why: Why,
-    /// By [`COLUMNS`]; empty where there is no line, or it is not made of rows alone.
+    /// By `COLUMNS`; empty where there is no line, or it is not made of rows alone.
     pub old_rows: Vec<String>,
     pub new_rows: Vec<String>,
 }
