@@ -94,6 +94,8 @@ pub struct State {
     pub standby: usize,
     /// Entries that the changelog takes at least before the whole state is written to it again.
     pub sweep: u64,
+    /// For how long what the aggregates' rows said before is kept; 0: not at all.
+    pub history_days: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,6 +189,7 @@ impl Default for Settings {
                 snapshot: Duration::from_mins(1),
                 standby: 0,
                 sweep: 20_000,
+                history_days: 35,
             },
             service_period: ServicePeriod {
                 from: day(2020, 3, 1),

@@ -561,6 +561,7 @@ impl Pipeline {
             as_of: settled.as_of,
             too_old: settled.too_old,
             ahead: settled.ahead,
+            covid_vaccinations: settled.covid_vaccinations,
         }
     }
 

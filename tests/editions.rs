@@ -11,15 +11,16 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
+use gpad_live::adapters::clock::Clock;
 use gpad_live::adapters::embedded::EmbeddedLog;
 use gpad_live::adapters::schemas::Schemas;
-use gpad_live::commands::publish::{Months, Wanted, publish};
+use gpad_live::commands::publish::{KnownAt, Months, Wanted, publish, publish_as_known};
 use gpad_live::commands::replay;
 use gpad_live::domain::time::{Month, Timestamp};
 use gpad_live::domain::topic::SupplierTopic;
@@ -84,9 +85,8 @@ impl World {
 
     /// Corrects one attended appointment of a month that was never corrected.
     fn correct(&mut self, of: Month, change: impl Fn(&mut [(String, Value)])) {
-        let schema = Schema::parse_str(EMIS.schema()).unwrap();
         let found = self.slots.iter().find_map(|(slot, (at, datum))| {
-            let fields = decoded(&schema, datum);
+            let fields = decoded(datum);
             let of = |date: i32| gpad_live::domain::time::Day(date).month() == of;
             let is_wanted = !self.corrected.contains(slot)
                 && matches!(field(&fields, "appointment_date"), Value::Date(date) if of(*date))
@@ -99,11 +99,27 @@ impl World {
         // Before the service period ends, and within a year of any appointment here.
         *field_mut(&mut fields, "extracted_at") = Value::TimestampMillis(at + 45 * DAY_MILLIS);
         change(&mut fields);
-        let writer = GenericDatumWriter::builder(&schema).build().unwrap();
+        let writer = GenericDatumWriter::builder(&APPOINTMENT).build().unwrap();
         let datum = writer.write_value_to_vec(Value::Record(fields)).unwrap();
         let key = slot.0.clone();
         self.corrected.insert(slot);
         self.send(EMIS, key.as_bytes(), &datum);
+    }
+
+    /// One appointment of the month before did not take place, one is withdrawn, one is moved into the month before that; at last
+    /// one of the first month is withdrawn.
+    fn correct_before(&mut self, this: Month, first: Month, last: Month) {
+        let before = Month(this.0 - 1);
+        if before >= first {
+            self.correct(before, did_not_attend);
+            self.correct(before, withdrawn);
+        }
+        if before > first {
+            self.correct(before, moved_back);
+        }
+        if this == last {
+            self.correct(first, withdrawn);
+        }
     }
 
     /// What a batch run over everything sent so far publishes.
@@ -134,8 +150,7 @@ impl Sink for World {
     fn send(&mut self, topic: Topic, key: &[u8], datum: &[u8], at: i64) -> Result<(), Error> {
         World::send(self, topic, key, datum);
         if topic == EMIS {
-            let schema = Schema::parse_str(topic.schema()).unwrap();
-            let fields = decoded(&schema, datum);
+            let fields = decoded(datum);
             let Value::String(slot) = field(&fields, "slot_guid") else {
                 panic!("a slot has its identity")
             };
@@ -149,9 +164,13 @@ impl Sink for World {
     }
 }
 
-fn decoded(schema: &Schema, datum: &[u8]) -> Vec<(String, Value)> {
-    let reader = GenericDatumReader::builder(schema).build().unwrap();
-    let Value::Record(fields) = reader.read_value(&mut &datum[..]).unwrap() else {
+/// Compiled once: there are thousands of records.
+static APPOINTMENT: LazyLock<Schema> = LazyLock::new(|| Schema::parse_str(EMIS.schema()).unwrap());
+static READER: LazyLock<GenericDatumReader<'static>> =
+    LazyLock::new(|| GenericDatumReader::builder(&APPOINTMENT).build().unwrap());
+
+fn decoded(datum: &[u8]) -> Vec<(String, Value)> {
+    let Value::Record(fields) = READER.read_value(&mut &datum[..]).unwrap() else {
         panic!("an appointment is a record")
     };
     fields
@@ -336,6 +355,31 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
+/// Of so many corrections, of which one withdraws, and one more if `withdraws_another`.
+fn what_changed_is_told(
+    before: &Release,
+    edition: &Release,
+    corrected: i64,
+    withdraws_another: bool,
+) {
+    let (told, whys) = told(edition);
+    let number = edition.manifest.release;
+    assert_eq!(told, differences(before, edition), "{number}");
+    for why in ["unexplained", "renamed"] {
+        assert_eq!(whys.get(why), None, "{whys:?}");
+    }
+    let daily: i64 = (told.iter())
+        .filter(|(_, file, ..)| file == "daily")
+        .map(|(.., was, is)| {
+            let count = |text: &str| text.parse::<i64>().unwrap_or(0);
+            (count(is) - count(was)).abs()
+        })
+        .sum();
+    // One cell less and one more for each; a withdrawn appointment has no other cell.
+    let expected = 2 * corrected - 1 + i64::from(withdraws_another);
+    assert_eq!(daily, expected, "{whys:?}");
+}
+
 #[test]
 fn twelve_months_of_devon_and_somerset_stay_as_they_were_published() {
     // Every file of a release is synced: in memory, where there is such a folder, that takes no time.
@@ -362,6 +406,7 @@ fn twelve_months_of_devon_and_somerset_stay_as_they_were_published() {
         to: last,
     }];
     let mut editions: Vec<Release> = Vec::new();
+    let mut known_at: Vec<Timestamp> = Vec::new();
     let mut as_they_were: Vec<BTreeMap<PathBuf, Vec<u8>>> = Vec::new();
     for number in first.0..=last.0 {
         let this = Month(number);
@@ -372,16 +417,7 @@ fn twelve_months_of_devon_and_somerset_stay_as_they_were_published() {
         };
         let plan = Plan::new(&cells, options).unwrap();
         plan.run(&mut world, 1, &mut |_| ()).unwrap();
-        if number > first.0 {
-            world.correct(Month(number - 1), did_not_attend);
-            world.correct(Month(number - 1), withdrawn);
-        }
-        if number > first.0 + 1 {
-            world.correct(Month(number - 1), moved_back);
-        }
-        if this == last {
-            world.correct(first, withdrawn);
-        }
+        world.correct_before(this, first, last);
         world.feed.flush();
         // Started when the month's reference data is there: it is read to its end first.
         let running = Running::start_with(&log, 5_000);
@@ -416,34 +452,107 @@ fn twelve_months_of_devon_and_somerset_stay_as_they_were_published() {
         }
 
         if let Some(before) = editions.last() {
-            let (told, whys) = told(&edition);
-            assert_eq!(told, differences(before, &edition), "{}", this.label());
-            for why in ["unexplained", "renamed"] {
-                assert_eq!(whys.get(why), None, "{whys:?}");
-            }
             let corrected = if number == first.0 + 1 { 2 } else { 3 };
-            let daily: i64 = (told.iter())
-                .filter(|(_, file, ..)| file == "daily")
-                .map(|(.., was, is)| {
-                    let count = |text: &str| text.parse::<i64>().unwrap_or(0);
-                    (count(is) - count(was)).abs()
-                })
-                .sum();
-            // One cell less and one more for each; a withdrawn appointment has no other cell.
-            let expected = 2 * corrected - 1 + i64::from(this == last);
-            assert_eq!(daily, expected, "{whys:?}");
+            what_changed_is_told(before, &edition, corrected, this == last);
         }
+        known_at.push(Clock::Wall.now());
+        std::thread::sleep(std::time::Duration::from_millis(5));
         as_they_were.push(contents(&edition.folder));
         editions.push(edition);
     }
     for (edition, files) in editions.iter().zip(&as_they_were) {
         assert_eq!(&contents(&edition.folder), files);
     }
+    for (edition, at) in editions.iter().zip(&known_at) {
+        it_was_known(edition, &log, &all, folder.path(), *at);
+    }
+    times_that_cannot_be_answered_for_are_told(&log, &all, folder.path(), known_at[11]);
     let releases = Releases::open(&output, &|_| ()).unwrap();
     assert_eq!(releases.newest().unwrap().manifest, editions[11].manifest);
     assert_eq!(editions[11].manifest.release, 12);
     parquet_is_csv(&editions[11].folder);
     no_release_is_made_beside_an_altered_one(&output, &world, &all);
+}
+
+/// The files of an edition are those that are written of the time when it was made.
+fn it_was_known(
+    edition: &Release,
+    log: &EmbeddedLog,
+    months: &[Months],
+    folder: &Path,
+    at: Timestamp,
+) {
+    let folder = folder.join(format!("known-{}", at.0));
+    as_known(log, months, &folder, at, Clock::Wall.now(), 35).unwrap();
+    let of = |root: &Path| -> BTreeMap<PathBuf, Vec<u8>> {
+        let files = contents(root).into_iter().filter(|(path, _)| {
+            let month = path.parent().unwrap().file_name().unwrap();
+            month.to_str().unwrap().starts_with("202")
+                && path.extension().is_some_and(|it| it == "csv")
+        });
+        files
+            .map(|(path, bytes)| (path.strip_prefix(root).unwrap().to_owned(), bytes))
+            .collect()
+    };
+    let (then, now) = (of(&edition.folder), of(&folder.join("publication")));
+    assert_eq!(
+        then.keys().collect::<Vec<_>>(),
+        now.keys().collect::<Vec<_>>()
+    );
+    for (path, bytes) in &then {
+        assert_eq!(
+            String::from_utf8_lossy(bytes),
+            String::from_utf8_lossy(&now[path]),
+            "{} in edition {}",
+            path.display(),
+            edition.manifest.release
+        );
+    }
+}
+
+fn as_known(
+    log: &EmbeddedLog,
+    months: &[Months],
+    output: &Path,
+    at: Timestamp,
+    now: Timestamp,
+    days: u16,
+) -> anyhow::Result<()> {
+    let wanted = Wanted {
+        months,
+        output,
+        parquet: false,
+        now,
+    };
+    let known = KnownAt { at, now, days };
+    publish_as_known(log, &Schemas::new(None), &wanted, known, &|_| ())
+}
+
+fn times_that_cannot_be_answered_for_are_told(
+    log: &EmbeddedLog,
+    months: &[Months],
+    folder: &Path,
+    at: Timestamp,
+) {
+    let later = |days: i64| Timestamp(at.0 + days * DAY_MILLIS);
+    let cases = [
+        (later(1), at, 35, "what will be known is not known"),
+        (at, later(36), 35, "the history is kept from "),
+        (at, later(1), 0, "no history is kept"),
+        (later(-1), at, 35, "months there are: none"),
+    ];
+    for (asked, now, days, expected) in cases {
+        let output = folder.join("nothing");
+        let error = as_known(log, months, &output, asked, now, days).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(error.contains(expected), "{error}");
+        assert!(!output.exists(), "{error}");
+    }
+    let error = as_known(log, months, &folder.join("figures"), at, at, 35).unwrap_err();
+    assert!(
+        error.to_string().contains("releases are made there"),
+        "{error}"
+    );
 }
 
 /// Each Parquet file has the columns and the cells of the CSV file beside it.

@@ -54,6 +54,7 @@ pub const BUNDLED: &[Bundled] = bundled![
     24 "out" "gpad.deltas",
     25 "out" "gpad.appointments",
     26 "out" "gpad.readmissions",
+    27 "out" "gpad.history",
 ];
 
 /// The bundled schema of that name.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 
 use super::Failure;
-use super::publish::read_reference;
+use super::publish::{Values, read_reference};
 use super::serve::embedded;
 use crate::adapters::clock::{Clock, monotonic};
 use crate::adapters::kafka::KafkaLog;
@@ -124,7 +124,7 @@ impl Request {
     /// # Errors
     /// A practice that is not in the register; a log that cannot be read or written.
     pub fn send(log: &dyn Log, schemas: &Schemas, practice: &str) -> anyhow::Result<Self> {
-        let (reference, positions) = read_reference(log, schemas)?;
+        let (reference, positions) = read_reference(log, &Values::new(schemas))?;
         if reference.known(practice).is_none() {
             return Err(anyhow!(
                 "--practice {practice}: the register (ods.practices) has no row of it, so all its records would be refused again"

@@ -51,7 +51,7 @@ pub struct Arguments {
     pub config: Option<PathBuf>,
 }
 
-fn parse_as_of(text: &str) -> Result<Timestamp, String> {
+pub(super) fn parse_as_of(text: &str) -> Result<Timestamp, String> {
     let instant = DateTime::parse_from_rfc3339(text).map(|at| at.timestamp_millis());
     let local = || {
         let at = [

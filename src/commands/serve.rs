@@ -18,7 +18,8 @@ use crate::config::TotalsSetting;
 use crate::domain::topic::{ReferenceTopic, SupplierTopic};
 use crate::engine::plan::AggregatePlan;
 use crate::service::{
-    CHANGELOG, DEAD_LETTERS, DELTAS, Health, LEDGER, Observer, READMISSIONS, Stop, Unobserved,
+    CHANGELOG, DEAD_LETTERS, DELTAS, HISTORY, Health, LEDGER, Observer, READMISSIONS, Stop,
+    Unobserved,
 };
 
 /// Tasks of an embedded log: a small site's machine has few cores, and each task syncs the file.
@@ -54,7 +55,7 @@ pub fn with_topics<T>(plan: &AggregatePlan, make: impl FnOnce(&[Topic<'_>]) -> T
         )
         .chain(aggregates.iter().map(|name| topic(name, 1, true)))
         .chain([topic(READMISSIONS, PARTITIONS, false)])
-        .chain([DEAD_LETTERS, LEDGER, DELTAS].map(|name| topic(name, 1, false)))
+        .chain([DEAD_LETTERS, LEDGER, DELTAS, HISTORY].map(|name| topic(name, 1, false)))
         // One partition for each task, one for the second stage.
         .chain([topic(CHANGELOG, PARTITIONS + 1, false)])
         .collect();

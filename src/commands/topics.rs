@@ -7,7 +7,7 @@ use crate::adapters::kafka::{KafkaLog, NewTopic, TopicState};
 use crate::config::Settings;
 use crate::domain::topic::{ReferenceTopic, SupplierTopic};
 use crate::engine::plan::AggregatePlan;
-use crate::service::{CHANGELOG, DEAD_LETTERS, DELTAS, LEDGER, READMISSIONS};
+use crate::service::{CHANGELOG, DEAD_LETTERS, DELTAS, HISTORY, LEDGER, READMISSIONS};
 
 /// A dead letter may carry a refused record of more than Kafka's usual 1 MiB.
 const DEAD_LETTER_BYTES: &str = "16777216";
@@ -120,8 +120,10 @@ fn wanted(settings: &Settings, plan: &AggregatePlan) -> Vec<NewTopic> {
     topics.push(topic(
         CHANGELOG,
         partitions + settings.topics.delta_partitions,
-        &[delete, keep, segment],
+        &[delete.clone(), keep.clone(), segment.clone()],
     ));
+    // The service gives up what is older than state.history_days.
+    topics.push(topic(HISTORY, partitions, &[delete, keep, segment]));
     topics
 }
 

@@ -155,6 +155,12 @@ fn state(source: &mut Source, default: State) -> Result<State, ConfigError> {
             1..=86_400,
         )?),
         standby: number(source, "state.standby", default.standby, 0..=1_000)?,
+        history_days: number(
+            source,
+            "state.history_days",
+            default.history_days,
+            0..=3_660,
+        )?,
         sweep: number(
             source,
             "state.sweep_entries",

@@ -68,6 +68,8 @@ pub struct Task {
     pub(super) horizon: Horizon,
     /// While records are read again, a held version that the rule no longer admits is as if it had never come.
     reads_again: bool,
+    /// Versions of COVID-19 vaccinations, by supplier, since the last settlement.
+    covid_vaccinations: [u64; Supplier::ALL.len()],
 }
 
 /// What the task tells of a settlement, beside what has changed.
@@ -81,6 +83,8 @@ pub struct Settled {
     pub too_old: u64,
     /// Versions whose time of extraction was further ahead of "now" than is allowed, by supplier.
     pub ahead: [u64; Supplier::ALL.len()],
+    /// Versions that would have been accepted and are in no figure, being COVID-19 vaccinations, by supplier.
+    pub covid_vaccinations: [u64; Supplier::ALL.len()],
 }
 
 impl Task {
@@ -110,6 +114,7 @@ impl Task {
             changed_slots: Vec::new(),
             written: Written::default(),
             horizon: Horizon::default(),
+            covid_vaccinations: [0; Supplier::ALL.len()],
             reads_again: false,
         }
     }
@@ -224,6 +229,7 @@ impl Task {
             ),
         };
         let disposition = if held.is_covid_vaccination && disposition == Disposition::Accepted {
+            self.covid_vaccinations[held.supplier as usize] += 1;
             Disposition::Unchanged
         } else {
             disposition
@@ -386,6 +392,7 @@ impl Task {
             as_of: self.watermarks.as_of(),
             too_old: self.fold.take_too_old(),
             ahead: self.watermarks.take_ahead(),
+            covid_vaccinations: std::mem::take(&mut self.covid_vaccinations),
         }
     }
 

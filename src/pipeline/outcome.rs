@@ -33,7 +33,7 @@ pub struct Settled {
     pub as_of: Timestamp,
 }
 
-/// A settlement in short; `too_old` and `ahead` as in [`Settled`](crate::engine::task::Settled).
+/// A settlement in short; the last three as in [`Settled`](crate::engine::task::Settled).
 #[derive(Debug)]
 pub struct Summary {
     pub counts: Counts,
@@ -41,4 +41,5 @@ pub struct Summary {
     pub as_of: Timestamp,
     pub too_old: u64,
     pub ahead: [u64; Supplier::ALL.len()],
+    pub covid_vaccinations: [u64; Supplier::ALL.len()],
 }

@@ -251,6 +251,11 @@ impl Stage for FirstStage {
                 (self.observer).observe(&Observation::Ahead { supplier, records });
             }
         }
+        for (supplier, records) in Supplier::ALL.into_iter().zip(summary.covid_vaccinations) {
+            if records > 0 {
+                (self.observer).observe(&Observation::CovidVaccinations { supplier, records });
+            }
+        }
         if summary.too_old > 0 {
             let (worker, events) = (&self.name, summary.too_old);
             self.observer

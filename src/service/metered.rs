@@ -45,6 +45,9 @@ impl Observer for Metrics {
                 self.keeping().follows(worker, following);
             }
             Observation::Ahead { supplier, records } => self.progress().ahead(*supplier, *records),
+            Observation::CovidVaccinations { supplier, records } => {
+                self.progress().covid_vaccinations(*supplier, *records);
+            }
             Observation::TooOld { events, .. } => self.progress().too_old(*events),
             Observation::Ended { worker } => self.ended(worker),
             Observation::Reference { topic, .. } => self.reference(topic),

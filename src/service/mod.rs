@@ -3,6 +3,7 @@
 mod changelog;
 mod decoders;
 mod first;
+mod history;
 mod metered;
 mod note;
 mod observe;
@@ -33,6 +34,7 @@ use crate::adapters::threads::{self, Thread};
 use crate::config::{self, Commit};
 use crate::pipeline::Plan;
 
+pub use history::HISTORY;
 pub use note::Note;
 pub use observe::{
     Commit as CommitReport, Condition, Following, Health, Observation, Observer, Origin, Unobserved,
@@ -112,7 +114,9 @@ impl Service {
             self.plan.aggregates.clone(),
             &self.schemas,
             partitions.deltas,
+            self.state.history_days > 0,
         )?;
+        self.keep_history()?;
         self.watch()?;
         let feed = Arc::new(ReferenceFeed::read(
             self.log.clone(),
@@ -153,6 +157,15 @@ impl Service {
         };
         threads::spawn("undecided", move || watch.run())
             .map_err(|error| unexpected("undecided", &error))?;
+        Ok(())
+    }
+
+    /// Gives up what is no longer to be kept of the history, all of it where none is.
+    fn keep_history(&self) -> Result<(), ServiceError> {
+        let (log, clock, stop) = (self.log.clone(), self.clock, self.stop.clone());
+        let days = self.state.history_days;
+        threads::spawn("history", move || history::keep(&*log, days, clock, &stop))
+            .map_err(|error| unexpected("history", &error))?;
         Ok(())
     }
 

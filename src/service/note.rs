@@ -20,6 +20,8 @@ pub struct Note {
     pub now: Timestamp,
     /// The snapshot that this state can be read back from, SHA-256.
     pub snapshot: Option<Vec<u8>>,
+    /// From when on what the task's rows said before is kept without a gap; `None`: it is not.
+    pub history: Option<Timestamp>,
     /// How far the reference topics had been read, in their fixed order; `None` where it would not fit.
     pub reference: Option<Vec<Position>>,
 }
@@ -33,6 +35,9 @@ impl Note {
         if let Some(snapshot) = &self.snapshot {
             let snapshot = Bytes(snapshot.clone()).to_string();
             start.extend([" s ", &snapshot]);
+        }
+        if let Some(since) = &self.history {
+            start.extend([" h ", &since.0.to_string()]);
         }
         let reference = self.reference.as_ref().map(|positions| {
             positions
@@ -68,6 +73,13 @@ impl Note {
         } else {
             None
         };
+        let history = if next == Some("h") {
+            let since = words.next()?.parse().ok()?;
+            next = words.next();
+            Some(Timestamp(since))
+        } else {
+            None
+        };
         let reference = match next {
             None => None,
             Some("r") => Some(words.map(position).collect::<Option<_>>()?),
@@ -79,6 +91,7 @@ impl Note {
             hash,
             now,
             snapshot,
+            history,
             reference,
         })
     }
@@ -123,6 +136,7 @@ mod tests {
             hash: (0..32).collect(),
             now: Timestamp(-1),
             snapshot: (partitions % 2 == 0).then(|| vec![7; 32]),
+            history: (partitions % 3 == 0).then_some(Timestamp(i64::MIN)),
             reference: Some(reference),
         }
     }
@@ -143,6 +157,7 @@ mod tests {
             Note::read(&written),
             Some(Note {
                 reference: None,
+                history: None,
                 ..note(0)
             })
         );

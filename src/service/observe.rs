@@ -56,6 +56,8 @@ pub enum Observation<'a> {
     },
     /// Versions came whose time of extraction is further ahead of the clock than is allowed.
     Ahead { supplier: Supplier, records: u64 },
+    /// Versions were taken out of every figure, being COVID-19 vaccinations.
+    CovidVaccinations { supplier: Supplier, records: u64 },
     /// Events came that are too old for any window that is kept.
     TooOld { worker: &'a str, events: u64 },
     /// A worker has ended, here or for good: what it held is no longer ours to tell.

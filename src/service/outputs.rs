@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::history::{self, Before, HISTORY};
 use super::standing::{Standing, Standings};
 use crate::adapters::effects;
 use crate::adapters::log::Transaction;
@@ -34,10 +35,13 @@ pub struct Outputs {
     ledger: u32,
     deltas: u32,
     delta_partitions: i32,
+    /// `None`: it is not kept.
+    history: Option<u32>,
 }
 
 struct AggregateOutput {
     topic: String,
+    has_history: bool,
     key: u32,
     value: u32,
 }
@@ -51,6 +55,7 @@ impl Outputs {
         plan: Arc<AggregatePlan>,
         schemas: &Schemas,
         delta_partitions: i32,
+        keeps_history: bool,
     ) -> Result<Self, RegistryError> {
         let aggregates = plan
             .aggregates
@@ -60,6 +65,7 @@ impl Outputs {
                 Ok(AggregateOutput {
                     key: schemas.id(&format!("{topic}-key"), "gpad.aggregates-key")?,
                     value: schemas.id(&format!("{topic}-value"), "gpad.aggregates-value")?,
+                    has_history: keeps_history && history::is_kept(aggregate),
                     topic,
                 })
             })
@@ -72,7 +78,18 @@ impl Outputs {
             ledger: id(LEDGER)?,
             deltas: id(DELTAS)?,
             delta_partitions: delta_partitions.max(1),
+            history: if keeps_history {
+                Some(id(HISTORY)?)
+            } else {
+                None
+            },
         })
+    }
+
+    /// Whether what rows said before is kept.
+    #[must_use]
+    pub const fn keeps_history(&self) -> bool {
+        self.history.is_some()
     }
 
     fn aggregate(&self, row: &Row) -> &AggregateOutput {
@@ -103,6 +120,9 @@ pub struct Draft {
     pub pending: i64,
     pub as_of: Timestamp,
     writer: WrittenBy,
+    /// When it is settled.
+    now: Timestamp,
+    before: Before,
     datum: Vec<u8>,
     key: Vec<u8>,
     value: Vec<u8>,
@@ -121,6 +141,8 @@ impl Default for Draft {
                 task: String::new(),
                 sequence: 0,
             },
+            now: Timestamp(0),
+            before: Before::default(),
             datum: Vec::new(),
             key: Vec::new(),
             value: Vec::new(),
@@ -130,7 +152,9 @@ impl Default for Draft {
 
 impl Draft {
     /// Starts the transaction of that number in the task's chain.
-    pub fn begin(&mut self, task: &str, sequence: i64) {
+    pub fn begin(&mut self, task: &str, sequence: i64, now: Timestamp) {
+        self.now = now;
+        self.before.clear();
         self.transaction.clear();
         self.written.clear();
         self.counts = Counts::default();
@@ -145,6 +169,9 @@ impl Draft {
         self.datum.clear();
         effects::key_of(row).write(&mut self.datum);
         let standing = standings.apply(&output.topic, &self.datum, row);
+        if output.has_history {
+            self.before.row(&self.datum, row);
+        }
         framed(output.key, &self.datum, &mut self.key);
         let value = effects::value_of(row, Some(self.writer.clone()));
         if let Some(value) = &value {
@@ -157,6 +184,22 @@ impl Draft {
         let tally = tally(&mut self.written, &output.topic);
         tally.add(&self.key, value);
         tally.standing = Some(standing);
+        if self.before.is_full() {
+            self.history(outputs);
+        }
+    }
+
+    /// What the rows put so far said before. Like the changelog it is no output that manifests speak of: it is given up
+    /// after some days.
+    fn history(&mut self, outputs: &Outputs) {
+        let Some(id) = outputs.history.filter(|_| !self.before.is_empty()) else {
+            return;
+        };
+        let (task, sequence) = (&self.writer.task, self.writer.sequence);
+        self.datum.clear();
+        (self.before).take(task, sequence, self.now, &mut self.datum);
+        framed(id, &self.datum, &mut self.value);
+        (self.transaction).put(HISTORY, None, task.as_bytes(), Some(&self.value));
     }
 
     /// A delta: all of one aggregate go one way, so that one part of the second stage adds them up.
@@ -197,6 +240,7 @@ impl Draft {
 
     /// The manifest of everything put so far; answers its hash.
     pub fn manifest(&mut self, outputs: &Outputs, link: Link) -> Vec<u8> {
+        self.history(outputs);
         let rows = self.written.iter().map(|(output, tally)| Written {
             output: output.clone(),
             count: tally.count,

@@ -5,6 +5,7 @@ use crate::adapters::log::{Log, LogError};
 use crate::domain::topic::{ReferenceTopic, SupplierTopic};
 use crate::engine::plan::AggregatePlan;
 
+use super::history::HISTORY;
 use super::outputs::{CHANGELOG, DEAD_LETTERS, DELTAS, LEDGER};
 
 /// The topic whose partitions are the tasks: the group shares these, and who holds partition n of it works on
@@ -57,7 +58,7 @@ pub struct Partitions {
 /// What goes out, by topic.
 #[must_use]
 pub fn output_topics(plan: &AggregatePlan) -> Vec<String> {
-    let fixed = [DEAD_LETTERS, LEDGER, DELTAS, CHANGELOG].map(str::to_owned);
+    let fixed = [DEAD_LETTERS, LEDGER, DELTAS, CHANGELOG, HISTORY].map(str::to_owned);
     plan.aggregates
         .iter()
         .map(|aggregate| aggregate_topic(&aggregate.name))

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::changelog::{Base, Changelog};
+use super::history;
 use super::note::Note;
 use super::observe::{Commit, Condition, Health, Observation, Observer};
 use super::outputs::{CHANGELOG, Draft, Link};
@@ -486,7 +487,7 @@ impl<S: Stage> Worker<S> {
             return read.map(|_| ());
         }
         let sequence = self.chain.as_ref().map_or(0, |note| note.sequence + 1);
-        self.draft.begin(self.stage.name(), sequence);
+        self.draft.begin(self.stage.name(), sequence, now);
         if !self.stage.settle(now, &mut self.draft) {
             return Ok(());
         }
@@ -529,7 +530,9 @@ impl<S: Stage> Worker<S> {
         };
         let hash = self.draft.manifest(self.stage.outputs(), link);
         let reference = self.stage.reference();
+        let keeps_history = self.stage.outputs().keeps_history();
         let note = Note {
+            history: keeps_history.then(|| history::begun(self.chain.as_ref(), now)),
             epoch: self.epoch,
             sequence,
             hash,

@@ -100,6 +100,13 @@ pub trait Datum: Avro {
     }
 }
 
+/// Whether a writer's datums are datums of our own schema. It takes long beside decoding one.
+#[must_use]
+pub fn is_ours<T: Datum>(writer: &Schema) -> bool {
+    // Not the canonical forms: they leave out what a number means.
+    serde_json::to_value(writer).ok() == serde_json::to_value(T::schema()).ok()
+}
+
 /// Reads datums of one writer's schema as values of ours.
 pub struct Resolver<'s, T> {
     /// None where the writer's schema is ours.
@@ -113,8 +120,7 @@ impl<'s, T: Datum> Resolver<'s, T> {
     /// # Errors
     /// When the writer's schema contradicts itself.
     pub fn new(writer: &'s Schema) -> Result<Self, DatumError> {
-        // Not the canonical forms: they leave out what a number means.
-        let other = if serde_json::to_value(writer).ok() == serde_json::to_value(T::schema()).ok() {
+        let other = if is_ours::<T>(writer) {
             None
         } else {
             let reader = GenericDatumReader::builder(writer)

@@ -1,6 +1,7 @@
 //! What goes out: rows, dead letters, manifests, deltas, canonical appointments (`schemas/out`).
 
-use super::datum::{Bytes, Datum, shape, symbols};
+use super::avro::{Cursor, Fault};
+use super::datum::{Avro, Bytes, Datum, shape, symbols};
 use sha2::{Digest, Sha256};
 
 shape! {
@@ -128,6 +129,45 @@ shape! {
         key: AggregateKey,
         /// What it says.
         value: AggregateValue,
+    }
+}
+
+shape! {
+    /// What a row said before a transaction changed it.
+    pub struct Before {
+        /// Which row.
+        key: AggregateKey,
+        /// What it said; none where there was no row.
+        figures: Option<Figures>,
+        /// The revision that the transaction gave it.
+        revision: i32,
+    }
+}
+
+shape! {
+    /// What rows said before a transaction changed them.
+    pub struct History of "out/gpad.history" {
+        /// The task.
+        task: String,
+        /// Number of the transaction's manifest in the task's chain.
+        sequence: i64,
+        /// The service's clock when it was settled, milliseconds since 1970-01-01T00:00:00Z.
+        known_at: i64,
+        /// In the order in which they were written.
+        rows: Vec<Before>,
+    }
+}
+
+impl History {
+    /// The time alone, from a record's front.
+    ///
+    /// # Errors
+    /// When it has no such front.
+    pub fn read_known_at(datum: &[u8]) -> Result<i64, Fault> {
+        let cursor = &mut Cursor::new(datum);
+        String::read(cursor)?;
+        i64::read(cursor)?;
+        i64::read(cursor)
     }
 }
 

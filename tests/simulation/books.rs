@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use gpad_live::domain::topic::SupplierTopic;
-use gpad_live::service::{CHANGELOG, DEAD_LETTERS, LEDGER, Note};
+use gpad_live::service::{CHANGELOG, DEAD_LETTERS, HISTORY, LEDGER, Note};
 use gpad_live::wire::datum::Datum;
 use gpad_live::wire::framing::unframe_ours;
 use gpad_live::wire::output::{DeadLetter, Manifest};
@@ -93,7 +93,8 @@ impl Books {
         }
         self.positions(&manifest, offsets, broker)?;
         let reads_again = !manifest.readmitted.is_empty();
-        for record in records.iter().filter(|record| record.topic != CHANGELOG) {
+        let kept = [CHANGELOG, HISTORY];
+        for record in (records.iter()).filter(|record| !kept.contains(&&*record.topic)) {
             // What is read again and refused again has another letter under the same key.
             if record.topic == DEAD_LETTERS && self.letter(record)? && reads_again {
                 continue;

@@ -19,8 +19,8 @@ use gpad_live::adapters::threads::sit;
 use gpad_live::config;
 use gpad_live::domain::topic::{ReferenceTopic, SupplierTopic};
 use gpad_live::service::{
-    CHANGELOG, DEAD_LETTERS, DELTAS, Health, LEDGER, Observation, Observer, Origin, READMISSIONS,
-    Service, ServiceError, Stop, TopicsError,
+    CHANGELOG, DEAD_LETTERS, DELTAS, HISTORY, Health, LEDGER, Observation, Observer, Origin,
+    READMISSIONS, Service, ServiceError, Stop, TopicsError,
 };
 use gpad_live::wire::datum::Datum;
 use gpad_live::wire::output::{Readmission, ReferencePosition};
@@ -172,6 +172,7 @@ fn topics(partitions: usize) -> Vec<(String, usize)> {
         (DEAD_LETTERS, 1),
         (LEDGER, 1),
         (DELTAS, 1),
+        (HISTORY, 1),
         (CHANGELOG, partitions + 1),
     ];
     let others = others.map(|(name, partitions)| (name.to_owned(), partitions));
@@ -333,6 +334,7 @@ impl Course {
             health: Arc::new(Health::default()),
             undecided: Duration::from_mins(1),
             state: config::State {
+                history_days: 35,
                 directory: Some(self.directory(host)),
                 snapshot: self.weather.snapshot,
                 standby: self.weather.standby,

@@ -53,6 +53,7 @@ impl Budget {
                 ("gpad_commit_duration_seconds", histogram(&COMMIT_BUCKETS)),
                 // The supplier topics, the deltas and the requests to read again.
                 ("gpad_consumer_lag_records", topics + 2),
+                ("gpad_covid_vaccination_records_total", Supplier::ALL.len()),
                 ("gpad_dead_letters_total", topics * Rejection::ALL.len()),
                 ("gpad_end_to_end_seconds", histogram(&END_TO_END_BUCKETS)),
                 ("gpad_events_too_old_total", 1),

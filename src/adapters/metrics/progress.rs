@@ -12,6 +12,7 @@ pub struct Progress {
     idle: IntGaugeVec,
     ahead: IntCounterVec,
     too_old: IntCounter,
+    covid_vaccinations: IntCounterVec,
 }
 
 impl Default for Progress {
@@ -53,10 +54,19 @@ impl Default for Progress {
                 "Events too old for any rolling window that is kept: changes of panes, of each stage that keeps windows.",
             )
             .expect(made),
+            covid_vaccinations: IntCounterVec::new(
+                Opts::new(
+                    "gpad_covid_vaccination_records_total",
+                    "Versions that would have been accepted and are in no figure: COVID-19 vaccinations, by their slot type, from December 2020 on.",
+                ),
+                by_supplier,
+            )
+            .expect(made),
         };
         for supplier in Supplier::ALL {
             progress.idle.with_label_values(&[supplier.label()]);
             progress.ahead.with_label_values(&[supplier.label()]);
+            (progress.covid_vaccinations).with_label_values(&[supplier.label()]);
         }
         progress
     }
@@ -64,19 +74,26 @@ impl Default for Progress {
 
 impl Progress {
     #[must_use]
-    pub fn collectors(&self) -> [Box<dyn Collector>; 5] {
+    pub fn collectors(&self) -> [Box<dyn Collector>; 6] {
         [
             Box::new(self.watermark.clone()),
             Box::new(self.closed.clone()),
             Box::new(self.idle.clone()),
             Box::new(self.ahead.clone()),
             Box::new(self.too_old.clone()),
+            Box::new(self.covid_vaccinations.clone()),
         ]
     }
 
     /// Versions came that are further ahead of the clock than is allowed.
     pub fn ahead(&self, supplier: Supplier, records: u64) {
         let counter = self.ahead.with_label_values(&[supplier.label()]);
+        counter.inc_by(records);
+    }
+
+    /// Versions were taken out of every figure, being COVID-19 vaccinations.
+    pub fn covid_vaccinations(&self, supplier: Supplier, records: u64) {
+        let counter = (self.covid_vaccinations).with_label_values(&[supplier.label()]);
         counter.inc_by(records);
     }
 

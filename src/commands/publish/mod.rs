@@ -1,6 +1,7 @@
 //! `publish`: months' files from the aggregates' topics, as a numbered release that is never changed.
 
 mod edition;
+mod known;
 mod months;
 mod topics;
 
@@ -18,12 +19,14 @@ use crate::commands::serve::embedded;
 use crate::config::Settings;
 use crate::domain::time::Timestamp;
 use crate::publication::release::{Release, Releases};
+use crate::publication::{PrintedNames, parquet};
 
 use super::Failure;
 
 pub use edition::Compared;
+pub use known::KnownAt;
 pub use months::Months;
-pub(super) use topics::read_reference;
+pub(super) use topics::{Values, read_reference};
 
 /// Write the publication's files of months from the aggregates' topics, as they are committed now.
 ///
@@ -37,7 +40,8 @@ Examples:
   gpad-live publish --month 2022-02 --output figures
   gpad-live publish --month 2020-01..2022-06 --output figures --parquet
   gpad-live publish --month 2022-02 --output figures --compare     # a release, and what is not as in the one before
-  gpad-live publish --output figures --compare 3                   # no release: the newest against release 3")]
+  gpad-live publish --output figures --compare 3                   # no release: the newest against release 3
+  gpad-live publish --month 2022-02 --output then --as-known-at 2022-04-03T09:00")]
 pub struct Arguments {
     /// A month to publish, such as 2022-02, or all months from one to another that have appointments, such as
     /// 2020-01..2022-06; may be given several times.
@@ -56,6 +60,10 @@ pub struct Arguments {
     /// With --compare: most changes that are told one by one; changes.csv has them all.
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub most: usize,
+    /// The figures as they stood at this time (UTC), by the transactions that had been settled: into
+    /// OUTPUT/publication/YYYY-MM, and no release. Within state.history_days.
+    #[arg(long, value_name = "TIME", value_parser = super::replay::parse_as_of, requires = "month", conflicts_with = "compare")]
+    pub as_known_at: Option<Timestamp>,
     /// Configuration file; `GPAD_…` variables override it.
     #[arg(long, value_name = "FILE", env = "GPAD_CONFIG")]
     pub config: Option<PathBuf>,
@@ -87,12 +95,21 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             Box::new(KafkaLog::open(&settings.kafka).map_err(failed)?)
         };
         let schemas = Schemas::new(Registry::new(&settings.registry));
+        let now = Clock::new(settings.clock).now();
         let wanted = Wanted {
             months: &arguments.month,
             output: &arguments.output,
             parquet: arguments.parquet,
-            now: Clock::new(settings.clock).now(),
+            now,
         };
+        if let Some(at) = arguments.as_known_at {
+            let days = settings.state.history_days;
+            let known = KnownAt { at, now, days };
+            publish_as_known(&*log, &schemas, &wanted, known, &tell).map_err(Failure::Failed)?;
+            progress.finish();
+            tracing::info!(as_known_at = at.to_rfc3339(), "published");
+            return Ok(());
+        }
         let release = publish(&*log, &schemas, &wanted, &tell).map_err(Failure::Failed)?;
         tracing::info!(
             release = release.manifest.release,
@@ -135,8 +152,49 @@ pub fn publish(
 ) -> anyhow::Result<Release> {
     let releases = Releases::open(wanted.output, tell)?;
     tell("reading reference topics");
-    let (reference, _) = read_reference(log, schemas)?;
-    let read = topics::read(log, schemas, wanted.months, tell)?;
+    let values = Values::new(schemas);
+    let (reference, _) = read_reference(log, &values)?;
+    let read = topics::read(log, &values, wanted.months, tell)?;
     edition::write(&releases, &read, &reference, wanted, tell)
         .with_context(|| format!("--output {}", wanted.output.display()))
+}
+
+/// Writes the files of months as they stood at a time, from the topics of any log.
+///
+/// # Errors
+/// A time that the history does not reach; a folder of releases; as [`run`].
+pub fn publish_as_known(
+    log: &dyn Log,
+    schemas: &Schemas,
+    wanted: &Wanted<'_>,
+    known: KnownAt,
+    tell: &dyn Fn(&str),
+) -> anyhow::Result<()> {
+    let output = wanted.output;
+    if output.join(crate::publication::release::FOLDER).exists() {
+        return Err(anyhow::anyhow!(
+            "--output {}: releases are made there: give what was known at another time a folder of its own",
+            output.display()
+        ));
+    }
+    tell("reading reference topics");
+    let values = Values::new(schemas);
+    let (reference, _) = topics::reference_recorded_by(log, &values, known.at)?;
+    let publication = known::read(log, &values, known, tell)?;
+    let names = PrintedNames::of(&reference);
+    for month in months::chosen(wanted.months, &publication.months())? {
+        tell(&format!("writing {}", month.label()));
+        let folder = output.join("publication").join(month.label());
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        publication.tables(month, &reference, &names, &mut |table| {
+            let file = folder.join(table.layout.file);
+            table.write_csv(&file.with_extension("csv"))?;
+            if wanted.parquet {
+                parquet::write(&table, &file.with_extension("parquet"))?;
+            }
+            anyhow::Ok(())
+        })?;
+    }
+    Ok(())
 }

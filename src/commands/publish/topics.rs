@@ -1,6 +1,7 @@
 //! Reads the publication's rows and the reference data from their topics, until they stand still.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +15,15 @@ use crate::adapters::log::{Log, Message, Position, Span};
 use crate::adapters::schemas::Schemas;
 use crate::domain::aggregate::Row;
 use crate::domain::reference::Reference;
-use crate::domain::time::Month;
+use crate::domain::time::{Month, Timestamp};
 use crate::domain::topic::ReferenceTopic;
 use crate::publication::release::{Source, Transaction};
 use crate::publication::{Publication, SOURCES};
 use crate::service::{DELTAS, Note, TASKS};
 use crate::stages::refer::Refer;
-use crate::wire::datum::{Bytes, Datum};
+use crate::wire::datum::{Bytes, Datum, is_ours};
 use crate::wire::framing::unframe;
-use crate::wire::output::{AggregateKey, AggregateValue};
+use crate::wire::output::{AggregateKey, AggregateValue, Before, ClosedBy, Finality, Published};
 use crate::wire::reference::{Participation, Practice, SlotTypeMapping};
 
 /// How long figures that move are waited for.
@@ -38,6 +39,27 @@ pub struct Read {
     pub transactions: Vec<Transaction>,
 }
 
+/// Reads the topics to their ends as they stand now, once.
+///
+/// # Errors
+/// A topic that is missing or holds something else.
+pub fn read_once(
+    log: &dyn Log,
+    values: &Values<'_>,
+    tell: &dyn Fn(&str),
+) -> anyhow::Result<Publication> {
+    let mut publication = Publication::default();
+    for name in SOURCES {
+        let topic = effects::aggregate_topic(name);
+        tell(&format!("reading {topic}"));
+        read_on(log, &topic, None, &mut |message| {
+            publication.take(&row(values, message)?);
+            Ok(())
+        })?;
+    }
+    Ok(publication)
+}
+
 /// Reads the topics to their ends, again and again until nothing more comes and every file of a month asked for has the
 /// same appointments: the topics are read one after the other, and each task writes when it will.
 ///
@@ -45,7 +67,7 @@ pub struct Read {
 /// A topic that is missing or holds something else; a month that is not there; figures that do not come to rest.
 pub fn read(
     log: &dyn Log,
-    schemas: &Schemas,
+    values: &Values<'_>,
     wanted: &[Months],
     tell: &dyn Fn(&str),
 ) -> anyhow::Result<Read> {
@@ -61,7 +83,7 @@ pub fn read(
             let from = positions.remove(name);
             let next = read_on(log, &topic, from.as_deref(), &mut |message| {
                 news += 1;
-                publication.take(&row(schemas, message)?);
+                publication.take(&row(values, message)?);
                 Ok(())
             })?;
             positions.insert(name, next);
@@ -114,25 +136,37 @@ fn source(position: Position) -> Source {
 
 /// What every task committed last: of the first stage, then of the second.
 fn transactions(log: &dyn Log) -> anyhow::Result<Vec<Transaction>> {
-    let mut transactions = Vec::new();
+    let transactions = notes(log)?.into_iter().map(|(task, note)| Transaction {
+        task,
+        sequence: note.sequence,
+        hash: Bytes(note.hash).to_string(),
+    });
+    Ok(transactions.collect())
+}
+
+/// The note of every task that has committed anything, by the task's name.
+///
+/// # Errors
+/// When the log cannot say.
+pub fn notes(log: &dyn Log) -> anyhow::Result<Vec<(String, Note)>> {
+    let mut notes = Vec::new();
     for (topic, prefix) in [(TASKS, ""), (DELTAS, "rollup-")] {
         let partitions = log.partitions(&[topic])?.first().copied().flatten();
         for partition in 0..partitions.unwrap_or(0) {
             let committed = log.committed(&[(topic, partition)])?;
             if let Some(note) = committed.note.as_deref().and_then(Note::read) {
-                transactions.push(Transaction {
-                    task: format!("{prefix}{partition}"),
-                    sequence: note.sequence,
-                    hash: Bytes(note.hash).to_string(),
-                });
+                notes.push((format!("{prefix}{partition}"), note));
             }
         }
     }
-    Ok(transactions)
+    Ok(notes)
 }
 
 /// Every record of a topic from some positions on, to its end as it stands now.
-fn read_on(
+///
+/// # Errors
+/// A topic that is missing; those of the log and of `take`, with the record's place.
+pub fn read_on(
     log: &dyn Log,
     topic: &str,
     from: Option<&[Position]>,
@@ -170,31 +204,95 @@ fn read_on(
     outcome.map(|()| positions)
 }
 
-fn row(schemas: &Schemas, message: &Message<'_>) -> anyhow::Result<Row> {
-    let key: AggregateKey = decode(schemas, message.key)?;
+fn row(values: &Values<'_>, message: &Message<'_>) -> anyhow::Result<Row> {
+    let key: AggregateKey = values.decode(message.key)?;
     let value = message
         .value
-        .map(|value| decode::<AggregateValue>(schemas, Some(value)))
+        .map(|value| values.decode::<AggregateValue>(Some(value)))
         .transpose()?;
     effects::row_of(key, value).context("the row is of no aggregate that is known here")
 }
 
-fn decode<T: Datum>(schemas: &Schemas, framed: Option<&[u8]>) -> anyhow::Result<T> {
-    let (id, datum) = unframe(framed)?;
-    let writer = schemas.schema(id)?;
-    Ok(T::decode(&writer, datum)?)
+/// The row that stood before a transaction.
+///
+/// # Errors
+/// When it is of no plan of closed vocabularies.
+pub fn row_of(before: Before) -> anyhow::Result<Row> {
+    // Nothing of it is asked for but figures and revision.
+    let published = Published {
+        as_of: 0,
+        revision: before.revision - 1,
+        finality: Finality::Provisional,
+        closed_by: ClosedBy::Open,
+        written_by: None,
+    };
+    let value = before
+        .figures
+        .map(|figures| AggregateValue { figures, published });
+    effects::row_of(before.key, value).context("the row is of no aggregate that is known here")
+}
+
+/// Reads framed values. A row takes a microsecond, asking whether its writer's schema is ours a hundred: asked once each.
+pub struct Values<'a> {
+    schemas: &'a Schemas,
+    /// By id of the writer's schema, and name of the shape that it is read as.
+    ours: RefCell<HashMap<(u32, &'static str), bool>>,
+}
+
+impl<'a> Values<'a> {
+    #[must_use]
+    pub fn new(schemas: &'a Schemas) -> Self {
+        Self {
+            schemas,
+            ours: RefCell::default(),
+        }
+    }
+
+    /// A framed value, by the schema that it was written with.
+    ///
+    /// # Errors
+    /// When the schema cannot be had, or the value is another.
+    pub fn decode<T: Datum>(&self, framed: Option<&[u8]>) -> anyhow::Result<T> {
+        let (id, datum) = unframe(framed)?;
+        let key = (id, std::any::type_name::<T>());
+        let known = self.ours.borrow().get(&key).copied();
+        if known == Some(true) {
+            return Ok(T::from_bytes(datum)?);
+        }
+        let writer = self.schemas.schema(id)?;
+        if known.is_none() {
+            self.ours.borrow_mut().insert(key, is_ours::<T>(&writer));
+        }
+        Ok(T::decode(&writer, datum)?)
+    }
 }
 
 /// The reference data as it stands now, and how far each partition was read: behind its last record.
+///
+/// # Errors
+/// As for [`read_on`].
 pub fn read_reference(
     log: &dyn Log,
-    schemas: &Schemas,
+    values: &Values<'_>,
+) -> anyhow::Result<(Arc<Reference>, Vec<Position>)> {
+    reference_recorded_by(log, values, Timestamp(i64::MAX))
+}
+
+/// The reference data that had been recorded by a time.
+///
+/// # Errors
+/// As for [`read_on`].
+pub fn reference_recorded_by(
+    log: &dyn Log,
+    values: &Values<'_>,
+    until: Timestamp,
 ) -> anyhow::Result<(Arc<Reference>, Vec<Position>)> {
     fn follow<T: Datum + Refer>(
         log: &dyn Log,
-        schemas: &Schemas,
+        values: &Values<'_>,
         topic: ReferenceTopic,
         read_so_far: (&mut Reference, &mut Vec<Position>),
+        is_known: &dyn Fn(&T) -> bool,
     ) -> anyhow::Result<()> {
         let (reference, positions) = read_so_far;
         let (mut ordinal, mut last) = (0, BTreeMap::new());
@@ -203,7 +301,10 @@ pub fn read_reference(
             last.insert(message.partition, message.offset + 1);
             // A tombstone takes nothing away that had been true: reference data only grows.
             if message.value.is_some() {
-                decode::<T>(schemas, message.value)?.refer(reference, ordinal);
+                let record = values.decode::<T>(message.value)?;
+                if is_known(&record) {
+                    record.refer(reference, ordinal);
+                }
             }
             Ok(())
         })?;
@@ -217,8 +318,15 @@ pub fn read_reference(
     use ReferenceTopic::{Participation as Agreements, Practices, SlotTypeMappings};
     let (mut reference, mut positions) = (Reference::default(), Vec::new());
     let so_far = &mut (&mut reference, &mut positions);
-    follow::<Participation>(log, schemas, Agreements, (so_far.0, so_far.1))?;
-    follow::<Practice>(log, schemas, Practices, (so_far.0, so_far.1))?;
-    follow::<SlotTypeMapping>(log, schemas, SlotTypeMappings, (so_far.0, so_far.1))?;
+    let of = |recorded_at: i64| recorded_at <= until.0;
+    follow::<Participation>(log, values, Agreements, (so_far.0, so_far.1), &|it| {
+        of(it.recorded_at)
+    })?;
+    follow::<Practice>(log, values, Practices, (so_far.0, so_far.1), &|it| {
+        of(it.recorded_at)
+    })?;
+    follow::<SlotTypeMapping>(log, values, SlotTypeMappings, (so_far.0, so_far.1), &|it| {
+        of(it.recorded_at)
+    })?;
     Ok((Arc::new(reference), positions))
 }

@@ -429,7 +429,7 @@ fn work(log: &Fake, worker: Worker<Echo>, records: i64) {
 
 fn worker(log: &Fake) -> Worker<Echo> {
     let plan = Arc::new(AggregatePlan::default());
-    let outputs = Outputs::new(plan, &Schemas::new(None), 1).unwrap();
+    let outputs = Outputs::new(plan, &Schemas::new(None), 1, true).unwrap();
     let stage = Echo {
         outputs,
         log: Fake(log.0.clone()),
