@@ -188,6 +188,8 @@ pub struct Fold {
     folders: Vec<Folder>,
     /// Measures of the widest aggregate.
     widest: usize,
+    /// Whether the last settlement left rows of closed windows to the next.
+    is_closing: bool,
     /// Of the fact that stood, then of the one that stands.
     sums: Vec<i64>,
     grouped: Grouped,
@@ -262,6 +264,7 @@ impl Fold {
             .unwrap_or(0);
         Self {
             folders,
+            is_closing: false,
             sums: vec![0; 2 * widest],
             widest,
             plan,
@@ -388,6 +391,12 @@ impl Fold {
         })
     }
 
+    /// Whether the last settlement left rows of closed windows to the next.
+    #[must_use]
+    pub const fn is_closing(&self) -> bool {
+        self.is_closing
+    }
+
     /// Events that came too late for any window that is kept, since this was last asked.
     pub fn take_too_old(&mut self) -> u64 {
         let windows = self
@@ -493,11 +502,12 @@ impl Fold {
                 });
             }
         }
+        self.is_closing = room == 0;
     }
 }
 
 /// Rows that a settlement publishes only because their windows have closed.
-pub(super) const CLOSED_AT_ONCE: usize = 2_000;
+pub(super) const CLOSED_AT_ONCE: usize = 5_000;
 
 /// Whether the window of days that begins there is closed, as [`Closed::of`] answers.
 pub(super) fn closed_day(aggregate: &Aggregate, closed: Closed, window: i32) -> Option<bool> {

@@ -44,6 +44,7 @@ pub struct Rollup {
     pub(super) now: Timestamp,
     /// Up to when the windows of each task are closed.
     pub(super) closed: Vec<Closed>,
+    is_closing: bool,
 }
 
 impl Rollup {
@@ -80,6 +81,7 @@ impl Rollup {
             as_of: Timestamp(0),
             now: Timestamp(i64::MIN),
             closed: vec![Closed::default(); tasks],
+            is_closing: false,
         }
     }
 
@@ -87,6 +89,12 @@ impl Rollup {
     pub fn close(&mut self, task: usize, closed: Closed) -> bool {
         let told = self.closed.get_mut(task);
         told.map(|told| told.advance(closed)).is_some()
+    }
+
+    /// Whether the last settlement left rows of closed windows to the next.
+    #[must_use]
+    pub const fn is_closing(&self) -> bool {
+        self.is_closing
     }
 
     /// Up to when the windows of all tasks are closed.
@@ -194,6 +202,7 @@ impl Rollup {
                 }
             }
         }
+        self.is_closing = room == 0;
     }
 
     /// Events that came too late for any window that is kept, since this was last asked.

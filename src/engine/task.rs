@@ -186,6 +186,12 @@ impl Task {
         self.slots.bytes() + self.consultations.bytes()
     }
 
+    /// Whether the last settlement left rows of closed windows to the next.
+    #[must_use]
+    pub const fn is_closing(&self) -> bool {
+        self.fold.is_closing()
+    }
+
     /// Bytes on the heap of what is kept of each aggregate, in the plan's order.
     #[must_use]
     pub fn bytes_by_aggregate(&self) -> Vec<usize> {

@@ -87,8 +87,13 @@ impl FirstStage {
         }
     }
 
+    /// Whether there is newer reference data.
+    fn is_behind(&self) -> bool {
+        self.feed.version() != self.followed.version
+    }
+
     fn follow_news(&mut self) {
-        if self.has_news() {
+        if self.is_behind() {
             self.followed = self.feed.current();
             self.pipeline.follow(self.followed.reference.clone());
         }
@@ -230,7 +235,7 @@ impl Stage for FirstStage {
     }
 
     fn has_news(&self) -> bool {
-        self.feed.version() != self.followed.version
+        self.is_behind() || self.pipeline.task().is_closing()
     }
 
     fn settle(&mut self, now: Timestamp, draft: &mut Draft) -> bool {

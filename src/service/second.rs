@@ -155,7 +155,7 @@ impl Stage for SecondStage {
     }
 
     fn has_news(&self) -> bool {
-        false
+        self.rollup.is_closing()
     }
 
     fn settle(&mut self, now: Timestamp, draft: &mut Draft) -> bool {
