@@ -37,8 +37,8 @@ const ACTIVITY: &str = "core, `activity` alone";
 const ALL: &str = "core, all default aggregates";
 const BACKLOG: &str = "the same, as a backlog";
 /// Without windows of event time and days to come.
-const DAYS: &str = "core, the eight of past days";
-const DAYS_BACKLOG: &str = "those eight, as a backlog";
+const DAYS: &str = "core, those of past days alone";
+const DAYS_BACKLOG: &str = "those, as a backlog";
 const NAMES: [&str; 6] = [DECODE, ACTIVITY, DAYS, DAYS_BACKLOG, ALL, BACKLOG];
 
 /// A month in memory, in the order of extraction.
