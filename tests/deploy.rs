@@ -1,5 +1,14 @@
 //! What `deploy/` ships: checked by the tools that will read it.
 
+#[path = "deploy/grafana.rs"]
+mod grafana;
+#[path = "deploy/live.rs"]
+mod live;
+#[path = "deploy/manifests.rs"]
+mod manifests;
+#[path = "deploy/tools.rs"]
+mod tools;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,6 +38,11 @@ fn promtool(arguments: &[&str], files: &[&str]) {
 #[test]
 fn rules_are_rules() {
     promtool(&["check", "rules"], &["alerts.yml", "recording.yml"]);
+}
+
+#[test]
+fn the_configuration_of_prometheus_is_one() {
+    promtool(&["check", "config"], &["prometheus.yml"]);
 }
 
 #[test]
