@@ -1,12 +1,14 @@
 //! What a live appointment costs in memory, and what it costs to find and change one, by how many there are.
 //!
 //! `cargo bench --bench state` fills a task with slots on 430 days and as many consultations as every second one has,
-//! and prints, from a counting allocator: bytes of state per slot, with its consultations, and per entry; then
+//! and prints, from a counting allocator: bytes of state per slot, without and with the moments that aggregates over
+//! event time need, with its consultations, and per entry; then
 //! core-seconds per million versions of slots chosen at random, and of reading the state back from blocks. Words
 //! behind `--` are the numbers of slots, in millions; without any: 1 and 10.
 
 use std::sync::Arc;
 
+use gpad_live::config::{Origin, aggregates};
 use gpad_live::domain::category::Category;
 use gpad_live::domain::draft::{AppointmentDraft, ConsultationDraft, SlotState};
 use gpad_live::domain::identity::{BookingId, Identity, NativeId};
@@ -158,9 +160,26 @@ fn timed(work: impl FnOnce()) -> f64 {
     core_seconds() - start
 }
 
-fn task(reference: &Arc<Reference>) -> Task {
-    // No aggregates: rows are figures, not state of appointments.
-    let mut task = Task::new(Arc::new(AggregatePlan::default()), reference.clone());
+/// No aggregates: rows are figures, not state of appointments.
+fn nothing() -> Arc<AggregatePlan> {
+    Arc::new(AggregatePlan::default())
+}
+
+/// The one default aggregate that follows event time.
+fn event_time() -> Arc<AggregatePlan> {
+    let default = include_str!("../deploy/aggregates.toml");
+    let table: toml::Table = default.parse().expect("the default aggregates are TOML");
+    let all = table["aggregate"].as_array().expect("a list of tables");
+    let pressure = all
+        .iter()
+        .find(|table| table["name"].as_str() == Some("pressure"));
+    let pressure = pressure.expect("it is a default").clone();
+    let declared = (toml::Value::Array(vec![pressure]), Origin::Default);
+    Arc::new(aggregates::plan(Some(&declared)).expect("the declaration compiles"))
+}
+
+fn task(plan: Arc<AggregatePlan>, reference: &Arc<Reference>) -> Task {
+    let mut task = Task::new(plan, reference.clone());
     task.advance(Timestamp(i64::from(TODAY) * 86_400_000));
     task
 }
@@ -182,9 +201,18 @@ fn each(task: &mut Task, numbers: impl Iterator<Item = u64>, mut take: impl FnMu
 )]
 fn measure(millions: u64, reference: &Arc<Reference>) {
     let slots = millions * 1_000_000;
+    let (mut held, mut figures) = (None, 0);
+    let with_moments = allocation_counter::measure(|| {
+        let mut task = task(event_time(), reference);
+        each(&mut task, 0..slots, |task, number| slot(task, number, 0));
+        figures = task.bytes_by_aggregate().into_iter().sum::<usize>();
+        held = Some(task);
+    });
+    drop(held);
+    let with_moments = (with_moments.bytes_current as f64 - figures as f64) / slots as f64;
     let mut held = None;
     let alone = allocation_counter::measure(|| {
-        let mut task = task(reference);
+        let mut task = task(nothing(), reference);
         each(&mut task, 0..slots, |task, number| slot(task, number, 0));
         held = Some(task);
     });
@@ -195,7 +223,7 @@ fn measure(millions: u64, reference: &Arc<Reference>) {
     let slot_bytes = alone.bytes_current as f64 / slots as f64;
     let added = consulted.bytes_current as f64;
     println!(
-        "{millions} million slots, half of them with a consultation: {slot_bytes:.1} bytes a slot, {:.1} a consultation, {:.1} a slot with its consultations, {:.1} an entry",
+        "{millions} million slots, half of them with a consultation: {slot_bytes:.1} bytes a slot, {with_moments:.1} where an aggregate follows event time, {:.1} a consultation, {:.1} a slot with its consultations, {:.1} an entry",
         added / (slots / 2) as f64,
         slot_bytes + added / slots as f64,
         (alone.bytes_current as f64 + added) / (slots + slots / 2) as f64
@@ -225,7 +253,7 @@ fn measure(millions: u64, reference: &Arc<Reference>) {
     });
     let entries = task.kept_entries();
     drop(task);
-    let mut back = Task::new(Arc::new(AggregatePlan::default()), reference.clone());
+    let mut back = Task::new(nothing(), reference.clone());
     let read = timed(|| {
         for part in &parts {
             back.read_block(part, |_, _| None)

@@ -6,7 +6,8 @@
 use crate::domain::time::Day;
 
 use super::state::consultations::ConsultationIndex;
-use super::state::slots::{Mark, SlotIndex};
+use super::state::slot::Mark;
+use super::state::slots::SlotIndex;
 use super::task::Task;
 
 /// The first day that is live, and how far the search for what is behind it has come.

@@ -14,7 +14,7 @@ use super::ledger::Counts;
 use super::plan::AggregatePlan;
 use super::rollup::Rollup;
 use super::state::block::{self, Blocks, Cursor, Damage, Fields, Kept};
-use super::state::slots::Mark;
+use super::state::slot::Mark;
 use super::table::Table;
 use super::task::{Task, consultations_of};
 use super::watermark::Closed;

@@ -14,8 +14,8 @@ use crate::domain::topic::SupplierTopic;
 use super::read;
 use super::state::moments::Moments;
 use super::state::native::{self, Id};
-use super::state::slots::CategorySource;
-use super::state::{consultations, slots};
+use super::state::slot::CategorySource;
+use super::state::{consultations, slot};
 use super::task::{Categorised, Task};
 
 /// Versions that wait together: enough that their lines of memory come together, few enough that
@@ -32,7 +32,7 @@ pub(super) enum Queued {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Appointment {
     pub identity: Identity,
-    pub held: slots::Held,
+    pub held: slot::Held,
     pub moments: Moments,
     pub topic: SupplierTopic,
 }
@@ -67,7 +67,7 @@ impl Task {
         let read = read::appointment(draft, category, is_covid);
         self.push(Queued::Appointment(Appointment {
             identity: draft.identity,
-            held: slots::Held::new(draft, practice, category, is_covid, read),
+            held: slot::Held::new(draft, practice, category, is_covid, read),
             moments: Moments::new(draft),
             topic,
         }));

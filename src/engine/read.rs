@@ -6,7 +6,7 @@ use crate::domain::category::Category;
 use crate::domain::draft::AppointmentDraft;
 use crate::domain::time::Local;
 
-use super::state::slots::CategorySource;
+use super::state::slot::CategorySource;
 
 /// An appointment as the aggregates read it, those over event time included.
 pub(super) fn appointment(

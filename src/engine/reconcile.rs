@@ -8,7 +8,8 @@ use crate::domain::vocabulary::{PublishedStatus, SdsRoleGroup, WaitingBand};
 use super::fact::{Capacity, Events, Fact, Minute, Publication, SlotUse};
 use super::state::consultations::ConsultationIndex;
 use super::state::practices::PracticeNumber;
-use super::state::slots::{CategorySource, Held, Mark, SlotIndex};
+use super::state::slot::{CategorySource, Held, Mark};
+use super::state::slots::SlotIndex;
 use super::task::Task;
 
 /// What the consultations of one appointment say together (feeds.md, rule 5).

@@ -436,9 +436,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::aggregate::{Declaration, Follows, Measure, Window};
+    use crate::domain::aggregate::{Declaration, Finality, Follows, Measure, Window};
     use crate::domain::place::Level;
     use crate::engine::plan::AggregatePlan;
+    use crate::engine::rows::publish;
 
     const MINUTE: i64 = 60_000;
     const START: i32 = 27_000_000;
@@ -532,6 +533,68 @@ mod tests {
                     }
                     again.restored(Timestamp(i64::from(now) * MINUTE));
                     windows = again;
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+        /// Whatever changes when, however few are closed at a time, and whether it restarts: each row of a closed window that
+        /// stands becomes final, once, as it stood, and none whose window is open does.
+        #[test]
+        fn each_row_of_a_closed_window_becomes_final_once(
+            batches in vec((vec((0..3_u32, -4_000..200_i32, 1..4_i64), 0..6), 0..1_500_i32, 0..6_usize), 1..10),
+            behind in 0..300_i32,
+        ) {
+            let aggregate = aggregate(3);
+            let (mut windows, mut changes) = (Windows::new(&aggregate), Changes::new(1));
+            let ranks = Ranks::identity(3);
+            let as_of = Timestamp(0);
+            let mut now = START;
+            windows.settle(&mut changes, Timestamp(i64::from(now) * MINUTE), &ranks, |_| ());
+            // By window: the figure that stands, and how often it was told as final.
+            let mut told: BTreeMap<(u32, usize, i32), (i64, u32)> = BTreeMap::new();
+            let last = (Vec::new(), 0, usize::MAX);
+            for (batch, passes, mut room) in batches.into_iter().chain([last]) {
+                for (place, minute, count) in batch {
+                    let window = (now + minute).div_euclid(aggregate.pane());
+                    changes.add(Key { place, window, dimensions: 0 }, &[count], 1);
+                }
+                now += passes;
+                let closed = Closed {
+                    to: Some(Timestamp(i64::from(now - behind) * MINUTE)),
+                    by_events: None,
+                };
+                let is_closed = |end: i32| end <= now - behind;
+                windows.settle(&mut changes, Timestamp(i64::from(now) * MINUTE), &ranks, |rolled| {
+                    let before = *rolled.standing;
+                    let published = publish(rolled.standing, closed.of(end_of(rolled.key)), as_of);
+                    let row = told.entry((rolled.key.place, rolled.at, rolled.key.window)).or_default();
+                    row.0 = rolled.figures[0];
+                    // Once final, a change restates it.
+                    if published.finality == Finality::Final {
+                        row.1 += 1;
+                    } else {
+                        assert_eq!(published.finality == Finality::Restated, before != 0 && !is_provisional(before));
+                    }
+                    assert_eq!(published.finality != Finality::Provisional, row.1 > 0);
+                    if rolled.figures[0] == 0 {
+                        told.remove(&(rolled.key.place, rolled.at, rolled.key.window));
+                    }
+                });
+                let asked = room;
+                windows.close(closed, &mut room, |rolled| {
+                    let row = told.get_mut(&(rolled.key.place, rolled.at, rolled.key.window));
+                    let row = row.expect("it was published");
+                    assert_eq!(row.0, rolled.figures[0]);
+                    row.1 += 1;
+                });
+                for ((_, at, end), (_, finals)) in &told {
+                    prop_assert!(*finals <= 1, "window {} to {}: {} times", at, end, finals);
+                    prop_assert!(*finals == 0 || is_closed(*end));
+                    prop_assert!(room == 0 && asked < usize::MAX || *finals == u32::from(is_closed(*end)));
                 }
             }
         }

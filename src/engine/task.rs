@@ -19,8 +19,9 @@ use super::queue::{Appointment, Consultation, Queued};
 use super::state::consultations::{ConsultationIndex, Consultations};
 use super::state::native::Id;
 use super::state::practices::Practices;
+use super::state::slot::Mark;
 use super::state::slot_types::SlotTypes;
-use super::state::slots::{Mark, SlotIndex, Slots};
+use super::state::slots::{SlotIndex, Slots};
 use super::watermark::{Closed, Closing, STEP, Watermarks};
 
 /// Where the category of an admitted appointment comes from.

@@ -11,6 +11,7 @@ pub mod moments;
 pub mod native;
 mod packed;
 pub mod practices;
+pub mod slot;
 pub mod slot_types;
 pub mod slots;
 mod texts;

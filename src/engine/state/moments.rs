@@ -14,33 +14,35 @@ const DAY_MINUTES: i64 = 24 * 60;
 /// Nothing, in the fields below.
 const NONE: i16 = i16::MIN;
 
-/// Minutes of one version, 12 bytes.
+/// Minutes of one version, 10 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moments {
     /// EMIS: the fingerprint of a booking that some version has named, 0 for none. Others: the minute of the
-    /// cancellation from 1970 on, local, 0 for none.
-    other: u32,
+    /// cancellation from 1970 on, local, 0 for none. Low and high half.
+    other: [u16; 2],
     /// Minute of the day of the booking.
     booked: i16,
     /// Minutes from the start: 22 days at most, and what is further away is taken for missing.
     arrived: i16,
     left: i16,
-    /// Whether this is of some version at all.
-    is_held: bool,
 }
 
 const _: () = assert!(
-    size_of::<Moments>() == 12,
+    size_of::<Moments>() == 10,
     "every byte counts a hundred million times"
 );
 
 const EMPTY: Moments = Moments {
-    other: 0,
-    booked: NONE,
+    other: [0; 2],
+    // Of no version at all: no day has such a minute.
+    booked: i16::MAX,
     arrived: NONE,
     left: NONE,
-    is_held: false,
 };
+
+const fn halves(word: u32) -> [u16; 2] {
+    [word as u16, (word >> 16) as u16]
+}
 
 fn minute(time: Local) -> i64 {
     time.0.div_euclid(MINUTE)
@@ -71,12 +73,19 @@ impl Moments {
             .booked_at
             .map(|time| minute(time).rem_euclid(DAY_MINUTES) as i16);
         Self {
-            other,
+            other: halves(other),
             booked: booked.unwrap_or(NONE),
             arrived: from_start(draft.arrived_at),
             left: from_start(draft.left_at),
-            is_held: true,
         }
+    }
+
+    const fn is_held(self) -> bool {
+        self.booked != EMPTY.booked
+    }
+
+    const fn other(self) -> u32 {
+        self.other[0] as u32 | (self.other[1] as u32) << 16
     }
 
     /// The booking was made on that day.
@@ -99,13 +108,14 @@ impl Moments {
     /// Of a slot that is not EMIS's.
     #[must_use]
     pub fn cancelled(self) -> Option<Local> {
-        (self.other != 0).then(|| local(i64::from(self.other)))
+        let minute = self.other();
+        (minute != 0).then(|| local(i64::from(minute)))
     }
 
     /// EMIS: which booking the version names, 0 for none.
     #[must_use]
     pub const fn booking(self) -> u32 {
-        self.other
+        self.other()
     }
 }
 
@@ -122,14 +132,14 @@ impl AllMoments {
     pub fn get(&self, slot: u32) -> Option<Moments> {
         let is_there = (slot as usize) < self.by_slot.len();
         let moments = is_there.then(|| *self.by_slot.get(slot));
-        moments.filter(|moments| moments.is_held)
+        moments.filter(|moments| moments.is_held())
     }
 
     /// The newest version's; the booking that was known first stays.
     pub fn hold(&mut self, slot: u32, moments: Moments, is_emis: bool) {
-        let known = self.get(slot).map_or(0, |known| known.other);
+        let known = self.get(slot).map_or(0, Moments::other);
         let other = if is_emis && known != 0 {
-            known
+            halves(known)
         } else {
             moments.other
         };
@@ -143,7 +153,7 @@ impl AllMoments {
         booking != 0
             && match (self.bookings.get(&slot), self.get(slot)) {
                 (Some(known), _) => !known.contains(&booking),
-                (None, Some(known)) => known.other != booking,
+                (None, Some(known)) => known.other() != booking,
                 (None, None) => true,
             }
     }
@@ -153,11 +163,14 @@ impl AllMoments {
         if !self.is_new(slot, booking) {
             return;
         }
-        let known = self.get(slot).unwrap_or(EMPTY);
-        if known.other == 0 {
+        let known = self.get(slot);
+        let known = known.unwrap_or(Moments {
+            booked: NONE,
+            ..EMPTY
+        });
+        if known.other() == 0 {
             let known = Moments {
-                other: booking,
-                is_held: true,
+                other: halves(booking),
                 ..known
             };
             self.by_slot.set(slot, known, || EMPTY);
@@ -166,7 +179,7 @@ impl AllMoments {
         let all = self
             .bookings
             .entry(slot)
-            .or_insert_with(|| vec![known.other]);
+            .or_insert_with(|| vec![known.other()]);
         let at = all.partition_point(|other| *other < booking);
         all.insert(at, booking);
     }
@@ -176,7 +189,7 @@ impl AllMoments {
     pub fn bookings(&self, slot: u32) -> usize {
         match (self.bookings.get(&slot), self.get(slot)) {
             (Some(all), _) => all.len(),
-            (None, Some(known)) if known.other != 0 => 1,
+            (None, Some(known)) if known.other() != 0 => 1,
             _ => 0,
         }
     }
@@ -199,7 +212,7 @@ impl AllMoments {
         let Some(moments) = self.get(slot) else {
             return;
         };
-        into.extend_from_slice(&moments.other.to_le_bytes());
+        into.extend_from_slice(&moments.other().to_le_bytes());
         for minutes in [moments.booked, moments.arrived, moments.left] {
             into.extend_from_slice(&minutes.to_le_bytes());
         }
@@ -216,12 +229,14 @@ impl AllMoments {
         }
         let mut fields = Fields(bytes);
         let moments = Moments {
-            other: fields.u32()?,
+            other: halves(fields.u32()?),
             booked: fields.i16()?,
             arrived: fields.i16()?,
             left: fields.i16()?,
-            is_held: true,
         };
+        if !moments.is_held() {
+            return None;
+        }
         self.by_slot.set(slot, moments, || EMPTY);
         let mut bookings = Vec::new();
         while fields.end().is_none() {

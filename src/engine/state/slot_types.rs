@@ -78,8 +78,8 @@ impl SlotTypes {
         };
         let index = u32::try_from(self.types.len()).ok();
         let index = index
-            .filter(|index| *index < 1 << 31)
-            .expect("fewer than 2^31 slot types");
+            .filter(|index| *index < 1 << 23)
+            .expect("fewer than 2^23 slot types in one task");
         room.insert(index);
         self.types.push(SlotType {
             practice,
