@@ -53,6 +53,8 @@ pub type Table = BTreeMap<RowKey, Held>;
 #[derive(Debug, Default)]
 pub struct State {
     tables: Vec<Table>,
+    /// By aggregate: the version that its last row came with.
+    changed: Vec<u64>,
     /// Each code once, however many rows have it.
     codes: BTreeSet<Arc<str>>,
     rows: usize,
@@ -79,8 +81,10 @@ impl Figures {
     #[must_use]
     pub fn new(plan: Arc<AggregatePlan>) -> Self {
         let tables = plan.aggregates.iter().map(|_| Table::new()).collect();
+        let changed = vec![0; plan.aggregates.len()];
         let state = RwLock::new(State {
             tables,
+            changed,
             ..State::default()
         });
         Self { plan, state }
@@ -166,6 +170,11 @@ impl State {
         Some(self.register.place(row.place))
     }
 
+    /// By aggregate, in the plan's order: the version with which it last changed.
+    pub fn changed(&self) -> impl Iterator<Item = u64> {
+        self.changed.iter().copied()
+    }
+
     /// The greatest event time that any task has reached.
     #[must_use]
     pub fn as_of(&self) -> Option<Timestamp> {
@@ -180,6 +189,8 @@ impl State {
         let Some(key) = self.key(aggregate, row) else {
             return;
         };
+        // What is taken now belongs to the version that is being made.
+        self.changed[at] = self.version + 1;
         let table = &mut self.tables[at];
         let before = table.len();
         match &row.figures {

@@ -1,12 +1,18 @@
 //! HTTP: metrics, health, the page and the API.
 
 mod api;
+mod assets;
+pub mod definitions;
 mod disclosure;
+mod live;
+mod places;
 mod problem;
 mod quality;
 mod seasons;
 pub mod summary;
+mod suppliers;
 mod table;
+mod totals;
 mod variation;
 
 use std::net::{SocketAddr, TcpListener};
@@ -191,6 +197,13 @@ fn routes(app: Served) -> Router {
         .route("/api/v1/variation", get(variation::variation))
         .route("/api/v1/seasons", get(seasons::seasons))
         .route("/api/v1/quality", get(quality::quality))
+        .route("/api/v1/totals/{aggregate}", get(totals::totals))
+        .route("/api/v1/places", get(places::places))
+        .route("/api/v1/suppliers", get(suppliers::suppliers))
+        .route("/api/v1/definitions", get(definitions::definitions))
+        .route("/api/v1/events", get(live::events))
+        .route("/definitions", get(definitions::page))
+        .route("/assets/{version}/{*name}", get(assets::asset))
         .fallback(|| async {
             Problem::new(
                 StatusCode::NOT_FOUND,
@@ -234,16 +247,7 @@ async fn index(State(app): State<Served>, look: Result<Query<Look>, QueryRejecti
     } else {
         page.to_string()
     };
-    let headers = [
-        (header::CACHE_CONTROL, "no-store"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        ),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ];
-    (headers, Html(page)).into_response()
+    (page::headers("no-store"), Html(page)).into_response()
 }
 
 async fn metrics(State(app): State<Served>, headers: HeaderMap) -> Response {

@@ -1,16 +1,49 @@
-//! The page: one document without script or outside parts, which refreshes itself.
+//! The page: today's figures as tables without any script, and the frame in which a script shows all views.
 
+pub mod assets;
 mod parts;
 
+use axum::http::HeaderName;
+use axum::http::header;
+
 use super::http::App;
+use super::http::definitions::Definition;
 use super::http::summary::Summary;
 use crate::domain::aggregate::Dimension;
 use parts::{bars, count, days, dispositions, each, places, quality, score, share, watermarks};
 
-const STYLE: &str = include_str!("style.css");
-const REFRESH: &str = "<meta http-equiv=\"refresh\" content=\"5\">";
-const PAUSE: &str = "<a href=\"?refresh=off\">Pause</a>";
-const RESUME: &str = "<a href=\"/\">Resume</a>";
+/// Only a page without script is loaded anew: with one, figures come by themselves.
+const REFRESH: &str = "<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>";
+const PAUSE: &str =
+    "<noscript> · refreshes every 5 seconds · <a href=\"?refresh=off\">Pause</a></noscript>";
+const RESUME: &str = "<noscript> · paused · <a href=\"/\">Resume</a></noscript>";
+
+/// What the page may do: nothing is fetched from elsewhere, and nothing written into it is run.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Views in the order of the menu: the name in an address, and what it is called.
+const VIEWS: [(&str, &str); 9] = [
+    ("now", "Now"),
+    ("activity", "Activity"),
+    ("capacity", "Capacity"),
+    ("forward", "Forward look"),
+    ("season", "Season"),
+    ("variation", "Variation"),
+    ("quality", "Data quality"),
+    ("ledger", "Ledger"),
+    ("publication", "Publication"),
+];
+
+/// Headers of every document.
+#[must_use]
+pub const fn headers(caching: &'static str) -> [(HeaderName, &'static str); 4] {
+    [
+        (header::CACHE_CONTROL, caching),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ]
+}
 
 /// The page as it refreshes itself.
 #[must_use]
@@ -18,10 +51,10 @@ pub fn render(app: &App, summary: &Summary) -> String {
     let England { title, figures } = england(summary);
     let reasons = (app.reasons)();
     let status = if reasons.is_empty() {
-        "<span class=\"ok\">ready</span>".to_owned()
+        "<span id=\"status\" class=\"ok\">ready</span>".to_owned()
     } else {
         format!(
-            "<span class=\"wait\">not ready: {}</span>",
+            "<span id=\"status\" class=\"wait\">not ready: {}</span>",
             escaped(&reasons.join("; "))
         )
     };
@@ -39,24 +72,29 @@ pub fn render(app: &App, summary: &Summary) -> String {
     } else {
         "<p class=\"banner\">The committed figures are still being read; what is shown is not complete.</p>"
     };
+    let menu = each(VIEWS, |(name, title)| {
+        format!("<li><a href=\"/?view={name}\" data-view=\"{name}\">{title}</a></li>")
+    });
     format!(
-        "<!DOCTYPE html>\n<html lang=\"en-GB\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">{REFRESH}\
-         <title>GP appointments in England, live</title><link rel=\"icon\" href=\"data:,\"><style>{STYLE}</style></head><body>\
+        "{head}<body>\
          <a class=\"skip\" href=\"#main\">Skip to the figures</a>\
-         <header><div class=\"in\"><h1>GP appointments in England, live</h1>\
-         <p>Clock <time datetime=\"{now}\"><strong>{clock}</strong></time> · {as_of} · {status} · refreshes every 5 seconds · {PAUSE}</p></div></header>\
-         <main id=\"main\" class=\"in\">{banner}{reading}\
-         <p class=\"lead\">What general practices offered, booked and delivered, from the four suppliers’ appointment systems: categorised, reconciled and added up within seconds, each record counted exactly once.</p>\
+         <header class=\"top\"><div class=\"in\"><p class=\"name\"><a href=\"/\">GP appointments in England, live</a></p>\
+         <p class=\"state\">Clock <time id=\"clock\" datetime=\"{now}\"><strong>{clock}</strong></time> · <span id=\"as-of\">{as_of}</span> · {status}{PAUSE}</p>\
+         <p class=\"theme\" id=\"theme\"></p></div></header>\
+         <nav class=\"views\" aria-label=\"Views\"><div class=\"in\"><ul>{menu}</ul></div></nav>\
+         <div id=\"connection\" role=\"status\" class=\"in\"></div>\
+         <div id=\"context\" class=\"in\"></div>\
+         <main id=\"main\" class=\"in\" tabindex=\"-1\">{banner}{reading}\
+         <noscript><p class=\"note\">Without JavaScript this page has the figures of today and the month; the <a href=\"/api/v1/aggregates\">API</a> has all others.</p></noscript>\
+         <div id=\"view\"><h1>GP appointments in England, live</h1><p class=\"lead\">What general practices offered, booked and delivered, from the four suppliers’ appointment systems: categorised, reconciled and added up within seconds, each record counted exactly once.</p>\
          <section aria-labelledby=\"h-england\"><h2 id=\"h-england\">{title}</h2>{figures}</section>\
          <section aria-labelledby=\"h-days\"><h2 id=\"h-days\">Appointments by day, {month}</h2>{days}{finality}</section>\
          <section aria-labelledby=\"h-places\"><h2 id=\"h-places\">Regions and integrated care boards</h2>{places}</section>\
          <section aria-labelledby=\"h-quality\"><h2 id=\"h-quality\">Quality of the data, {month}</h2>{quality}</section>\
          <section aria-labelledby=\"h-records\"><h2 id=\"h-records\">What became of every record</h2>{records}</section>\
-         <section aria-labelledby=\"h-marks\"><h2 id=\"h-marks\">How far each supplier is</h2>{marks}</section>\
-         </main><footer><div class=\"in\"><p><a href=\"/metrics\">Metrics</a> · <a href=\"/readyz\">Readiness</a> · <a href=\"/livez\">Liveness</a> · \
-         <a href=\"/api/v1/summary\">Summary (JSON)</a> · <a href=\"/api/v1/aggregates\">Aggregates (JSON)</a> · <a href=\"/api/v1/ledger\">Ledger (JSON)</a> · <a href=\"/api/v1/seasons\">Seasons (JSON)</a> · <a href=\"/api/v1/quality\">Quality (JSON)</a> · <a href=\"/api/v1/variation?measure=dna_share&amp;parent=E92000001&amp;format=csv\">Variation between practices (CSV)</a></p>\
-         <p>An appointment is counted once its start has passed, if it was booked and not cancelled. Shares are of all appointments counted, those of unknown status, mode or type included.</p></div></footer></body></html>",
+         <section aria-labelledby=\"h-marks\"><h2 id=\"h-marks\">How far each supplier is</h2>{marks}</section></div>\
+         </main>{FOOTER}</body></html>",
+        head = head("GP appointments in England, live", REFRESH, true),
         now = summary.now,
         clock = moment(&summary.now),
         month = month(&summary.month),
@@ -69,12 +107,63 @@ pub fn render(app: &App, summary: &Summary) -> String {
     )
 }
 
+const FOOTER: &str = "<footer><div class=\"in\"><p><a href=\"/definitions\">What the figures mean</a> · <a href=\"/metrics\">Metrics</a> · <a href=\"/readyz\">Readiness</a> · \
+     <a href=\"/api/v1/summary\">Summary (JSON)</a> · <a href=\"/api/v1/aggregates\">Aggregates (JSON)</a> · <a href=\"/api/v1/ledger\">Ledger (JSON)</a></p>\
+     <p>An appointment is counted once its start has passed, if it was booked and not cancelled. Shares are of all appointments counted, those of unknown status, mode or type included. \
+     Volumes are not demand; a long wait may be a patient’s choice; coding varies between practices.</p></div></footer>";
+
+/// The document's head; modules are named beforehand, so that they are not found one after the other.
+fn head(title: &str, more: &str, has_views: bool) -> String {
+    let version = assets::version();
+    let parts = each(assets::ASSETS, |asset| {
+        let path = format!("/assets/{version}/{}", asset.name);
+        match asset.name {
+            name if name.ends_with(".css") => {
+                format!("<link rel=\"stylesheet\" href=\"{path}\">")
+            }
+            "theme.js" => format!("<script src=\"{path}\"></script>"),
+            name if !has_views || name.ends_with(".txt") => String::new(),
+            "uPlot.iife.min.js" => format!("<script src=\"{path}\" defer></script>"),
+            "app.js" => format!("<script type=\"module\" src=\"{path}\"></script>"),
+            _ => format!("<link rel=\"modulepreload\" href=\"{path}\">"),
+        }
+    });
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en-GB\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">{more}\
+         <title>{title}</title><link rel=\"icon\" href=\"data:,\">{parts}</head>"
+    )
+}
+
+/// The document of all definitions.
+#[must_use]
+pub fn definitions(definitions: &[Definition]) -> String {
+    let contents = each(definitions, |it| {
+        format!("<li><a href=\"#{}\">{}</a></li>", it.id, escaped(&it.title))
+    });
+    let sections = each(definitions, |it| {
+        let (id, title) = (&it.id, escaped(&it.title));
+        let html = &it.html;
+        format!(
+            "<section class=\"text\" aria-labelledby=\"{id}\"><h2 id=\"{id}\">{title}</h2>{html}</section>"
+        )
+    });
+    format!(
+        "{head}<body><a class=\"skip\" href=\"#main\">Skip to the definitions</a>\
+         <header class=\"top\"><div class=\"in\"><p class=\"name\"><a href=\"/\">GP appointments in England, live</a></p><p class=\"theme\" id=\"theme\"></p></div></header>\
+         <main id=\"main\" class=\"in\" tabindex=\"-1\"><h1>What the figures mean</h1><nav aria-label=\"On this page\"><ul>{contents}</ul></nav>{sections}</main>{FOOTER}</body></html>",
+        head = head(
+            "What the figures mean: GP appointments in England, live",
+            "",
+            false
+        ),
+    )
+}
+
 /// The same page, not refreshing itself.
 #[must_use]
 pub fn still(page: &str) -> String {
-    page.replacen(REFRESH, "", 1)
-        .replacen("refreshes every 5 seconds", "paused", 1)
-        .replacen(PAUSE, RESUME, 1)
+    page.replacen(REFRESH, "", 1).replacen(PAUSE, RESUME, 1)
 }
 
 struct England {

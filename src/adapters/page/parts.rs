@@ -57,7 +57,7 @@ pub fn bars(
         // Writing to a string cannot fail, here and below.
         let _ = write!(
             rows,
-            "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"bar\"><span style=\"width:{width:.1}%\"></span></td><td>{}</td><td class=\"sub\">{}</td></tr>",
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"bar\"><svg viewBox=\"0 0 100 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect width=\"{width:.1}\" height=\"10\"/></svg></td><td>{}</td><td class=\"sub\">{}</td></tr>",
             shown(label),
             count(today),
             share(part(today, all_day)),

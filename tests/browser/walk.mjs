@@ -1,0 +1,265 @@
+// Looks at the dashboard as people do, in Chromium: `node walk.mjs ADDRESS MODULES PICTURES`.
+//
+// It says `restart` on standard output when the service is to be restarted, and goes on when a line comes in. Exit code 0: all holds.
+import { createRequire } from "node:module";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { gzipSync } from "node:zlib";
+import assert from "node:assert/strict";
+
+const [base, modules, pictures] = process.argv.slice(2);
+const require = createRequire(`${modules}/`);
+const { chromium } = require("playwright-core");
+const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+const VIEWS = ["now", "activity", "capacity", "forward", "season", "variation", "quality", "ledger", "publication"];
+const MOST_BYTES = 300_000;
+const PATIENCE = 20_000;
+
+mkdirSync(pictures, { recursive: true });
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
+const context = await browser.newContext({ viewport: { width: 1366, height: 900 }, acceptDownloads: true, locale: "en-GB", timezoneId: "Europe/London" });
+const page = await context.newPage();
+page.setDefaultTimeout(PATIENCE);
+
+// Of the page's own doing; a service that is being restarted does not answer, and that is no fault.
+const faults = [];
+let isAway = false;
+page.on("pageerror", (error) => faults.push(`script: ${error.message}`));
+page.on("console", (message) => message.type() === "error" && !isAway && faults.push(`console: ${message.text()}`));
+page.on("request", (request) => {
+  const { origin, protocol } = new URL(request.url());
+  if (origin !== base && !["data:", "blob:"].includes(protocol)) faults.push(`fetched from elsewhere: ${request.url()}`);
+});
+
+const api = async (path) => {
+  const response = await fetch(`${base}/api/v1/${path}`);
+  assert.equal(response.status, 200, `${path}: ${response.status}`);
+  return response.json();
+};
+const settled = (view) => page.waitForFunction((name) => document.body.dataset.view === name && !document.body.hasAttribute("aria-busy"), view);
+const open = async (address, view) => {
+  await page.goto(`${base}${address}`);
+  await settled(view);
+};
+const number = (text) => Number(text.replaceAll(",", "").replace("−", "-"));
+const count = new Intl.NumberFormat("en-GB");
+
+// Figures move while they are looked at: they must agree once, at the same moment.
+async function agree(what, shown, told) {
+  const end = Date.now() + PATIENCE;
+  let last;
+  while (Date.now() < end) {
+    const before = await told();
+    const seen = await shown();
+    const after = await told();
+    last = [before, seen, after];
+    if (seen === before || seen === after) return;
+    await page.waitForTimeout(500);
+  }
+  assert.fail(`${what}: the API says ${last[0]}, the page ${last[1]}, the API ${last[2]}`);
+}
+
+const card = (panel, name) => page.locator(`#p-${panel} .cards li`, { has: page.locator(".name", { hasText: new RegExp(`^${name}$`) }) }).locator("strong").innerText();
+
+async function accessible(what) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(async () => {
+    const { violations } = await window.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] });
+    return violations.filter((it) => ["serious", "critical"].includes(it.impact)).map((it) => `${it.id}: ${it.nodes.slice(0, 3).map((node) => `${node.target} ${node.failureSummary}`).join("; ")}`);
+  });
+  assert.deepEqual(found, [], what);
+}
+
+const steps = {
+  async "the bundle is small, and nothing in it is from elsewhere"() {
+    const html = await (await fetch(base)).text();
+    const parts = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map((it) => it[1]);
+    assert.ok(parts.length > 10, `parts: ${parts.length}`);
+    let bytes = gzipSync(html).length;
+    for (const part of parts) {
+      const response = await fetch(base + part);
+      assert.equal(response.status, 200, part);
+      assert.match(response.headers.get("cache-control"), /immutable/);
+      const body = Buffer.from(await response.arrayBuffer());
+      bytes += gzipSync(body).length;
+      const tag = response.headers.get("etag");
+      const again = await fetch(base + part, { headers: { "if-none-match": tag } });
+      assert.equal(again.status, 304, part);
+    }
+    assert.ok(bytes <= MOST_BYTES, `${bytes} bytes compressed, of ${MOST_BYTES}`);
+    console.error(`the bundle: ${parts.length} parts, ${bytes} bytes compressed`);
+  },
+
+  async "each view loads, shows something in every panel, and axe finds nothing serious"() {
+    for (const view of VIEWS) {
+      for (const scheme of view === "now" || view === "activity" ? ["light", "dark"] : ["light"]) {
+        await page.emulateMedia({ colorScheme: scheme });
+        await open(`/?view=${view}`, view);
+        const panels = await page.locator(".panel").evaluateAll((all) => all.map((it) => {
+          const seen = (selector) => [...it.querySelectorAll(selector)].some((found) => found.checkVisibility());
+          return { id: it.id, title: it.querySelector("h2").textContent, isShown: seen(".chart canvas, .rows table, .cards li, .empty, .files a, code"), hasDefinition: seen(".definition") };
+        }));
+        assert.ok(panels.length >= 1, `${view} has no panel`);
+        for (const panel of panels) {
+          assert.ok(panel.title && panel.isShown, `${view}: ${panel.id} shows nothing`);
+          assert.ok(panel.hasDefinition, `${view}: ${panel.id} has no definition`);
+        }
+        assert.equal(await page.locator(".problem:visible").count(), 0, `${view} has a problem`);
+        assert.equal(await page.locator("h1").count(), 1, view);
+        await accessible(`${view}, ${scheme}`);
+      }
+    }
+    await page.emulateMedia({ colorScheme: "light" });
+  },
+
+  async "the page shows what the API says"() {
+    await open("/?view=activity", "activity");
+    const month = async () => {
+      const { month } = await api("summary").then((it) => it.england);
+      return month.appointments;
+    };
+    await agree("appointments of the month", async () => number(await card("headline", "Appointments")), month);
+    await page.locator("#p-by-status").scrollIntoViewIfNeeded();
+    const attended = page.locator("#p-by-status tbody tr", { has: page.locator("th", { hasText: "Attended" }) }).locator("td").first();
+    await agree("attended", async () => number(await attended.innerText()), async () => (await api("summary")).england.month.status.Attended);
+    await open("/?view=ledger", "ledger");
+    const accepted = page.locator("#p-ledger tbody tr", { has: page.locator("th", { hasText: "Accepted" }) }).locator("td").first();
+    const told = async () => Object.values((await api("ledger")).by_topic).reduce((all, topic) => all + (topic.dispositions.accepted ?? 0), 0);
+    await agree("accepted", async () => number(await accepted.innerText()), told);
+    await open("/?view=capacity", "capacity");
+    const offered = async () => (await api("totals/capacity?level=england")).rows[0].figures.minutes_offered;
+    await agree("minutes offered", async () => number(await card("capacity", "Offered, minutes")), offered);
+  },
+
+  async "from England to a practice, level by level, and by its code"() {
+    await open("/?view=activity", "activity");
+    const seen = [];
+    for (const level of ["region", "icb", "sub_icb", "pcn", "practice"]) {
+      const link = page.locator("#p-below tbody a").first();
+      await link.waitFor();
+      const name = await link.innerText();
+      await link.click();
+      await page.waitForFunction((wanted) => new URLSearchParams(location.search).get("level") === wanted && !document.body.hasAttribute("aria-busy"), level);
+      await page.locator(".crumbs [aria-current=location]", { hasText: name }).waitFor();
+      seen.push(name);
+    }
+    assert.equal(await page.locator(".crumbs li").count(), 6, seen.join(" › "));
+    const code = new URL(page.url()).searchParams.get("code");
+    await open("/?view=activity", "activity");
+    await page.getByRole("combobox", { name: /Find a practice/ }).fill(code);
+    await page.getByRole("option", { name: code }).first().waitFor();
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction((wanted) => new URLSearchParams(location.search).get("code") === wanted, code);
+    await page.locator(".crumbs [aria-current=location]", { hasText: seen.at(-1) }).waitFor();
+    await page.goBack();
+    await page.waitForFunction(() => !new URLSearchParams(location.search).has("code"));
+  },
+
+  async "downloads: the rows as CSV, the chart as PNG"() {
+    await open("/?view=capacity", "capacity");
+    const panel = page.locator("#p-capacity-days");
+    const [rows] = await Promise.all([page.waitForEvent("download"), panel.getByRole("link", { name: /CSV/ }).click()]);
+    const text = readFileSync(await rows.path(), "utf8");
+    assert.match(text, /^from,before,code,name,slots_offered,/);
+    assert.ok(text.trim().split("\n").length > 5, text);
+    const [picture] = await Promise.all([page.waitForEvent("download"), panel.getByRole("button", { name: /PNG/ }).click()]);
+    assert.match(picture.suggestedFilename(), /\.png$/);
+    const bytes = readFileSync(await picture.path());
+    assert.equal(bytes.subarray(1, 4).toString(), "PNG");
+    assert.ok(bytes.length > 5_000, `${bytes.length} bytes`);
+  },
+
+  async "the keyboard reaches the figures first, and a definition opens"() {
+    await open("/?view=quality", "quality");
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate(() => document.activeElement.className), "skip");
+    await page.keyboard.press("Enter");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "main");
+    const definition = page.locator("#p-quality .definition");
+    await definition.locator("summary").focus();
+    await page.keyboard.press("Enter");
+    await definition.getByText("mean of the shares without flaw").first().waitFor();
+  },
+
+  async "ten questions, each in at most three clicks"() {
+    const view = (name) => ["click", `nav.views a[data-view="${name}"]`];
+    const choose = (selector, value) => ["choose", selector, value];
+    const link = (selector) => ["click", selector];
+    const QUESTIONS = [
+      ["appointments per 1,000 registered patients and working day", [view("variation"), choose("#p-funnel-measure", "appointments_per_1000_patients_per_working_weekday")], "#p-variation-list", /Registered patients/],
+      ["DNA rate by wait, mode and practice", [view("activity"), choose("#p-crosstab-across", "status"), choose("#p-crosstab-down", "waiting_band")], "#p-crosstab", /DNA[^]*Same Day/],
+      ["same-day share, GP against other staff", [view("activity"), choose("#p-crosstab-across", "waiting_band"), choose("#p-crosstab-down", "hcp_type")], "#p-crosstab", /Same Day[^]*Other Practice staff/],
+      ["share within 14 days and beyond 28", [view("activity")], "#p-headline", /Within 14 days[^]*\d%[^]*Beyond 28 days[^]*\d%/],
+      ["mode mix", [view("activity")], "#p-by-mode", /Face-to-Face[^]*%/],
+      ["category mix, share unmapped and inconsistent", [view("activity")], "#p-by-national_category", /Unmapped[^]*%/],
+      ["capacity, utilisation, unused minutes", [view("capacity")], "#p-capacity", /Unused, minutes[^]*\d[^]*Utilisation, booked[^]*%/],
+      ["forward capacity for the next 1 to 13 weeks", [view("forward"), choose("#p-forward-weeks", "4")], "#p-forward", /Booked of offered|Free, slots/],
+      ["season against the same month of earlier years, per working day", [view("season")], "#p-season", /per working weekday[^]*On the year before/],
+      ["how far a practice lies from its PCN, ICB and England", [view("variation"), link("#p-variation-list tbody a >> nth=0")], "#p-variation-own", /Against its PCN[^]*Against its ICB[^]*England/],
+      ["coverage and data quality by supplier", [view("quality")], "#p-quality-by-supplier", /EMIS[^]*%/],
+      ["what changed since the last figure", [view("ledger")], "#p-ledger-finality", /Revision/],
+    ];
+    for (const [question, clicks, panel, expected] of QUESTIONS) {
+      assert.ok(clicks.length <= 3, question);
+      await open("/", "now");
+      for (const [kind, selector, value] of clicks) {
+        if (kind === "choose") await page.locator(selector).selectOption(value);
+        else await page.locator(selector).click();
+      }
+      const end = Date.now() + PATIENCE;
+      let text = "";
+      while (Date.now() < end) {
+        text = await page.locator(panel).innerText().catch(() => "");
+        if (expected.test(text)) break;
+        await page.waitForTimeout(100);
+      }
+      assert.match(text, expected, question);
+    }
+  },
+
+  async "a restart is told, and the page is live again by itself"() {
+    await open("/?view=ledger", "ledger");
+    isAway = true;
+    console.log("restart");
+    await page.locator("#connection.lost", { hasText: "lost" }).waitFor();
+    await lines.next();
+    await page.locator("#connection.back", { hasText: "Connected again" }).waitFor({ timeout: 30_000 });
+    await page.locator("#status.ok", { hasText: "live" }).waitFor();
+    isAway = false;
+    assert.equal(await page.locator(".problem:visible").count(), 0);
+    const told = async () => (await api("ledger")).records;
+    const shown = async () => number((await page.locator("#p-ledger .lead").innerText()).split(" ")[0]);
+    await agree("records", shown, told);
+  },
+
+  async "without JavaScript the figures are there, too"() {
+    const plain = await browser.newContext({ javaScriptEnabled: false });
+    const other = await plain.newPage();
+    await other.goto(base);
+    const england = await api("summary").then((it) => it.england.month.appointments);
+    const text = await other.locator("main").innerText();
+    assert.match(text, /Regions and integrated care boards/);
+    assert.ok(england > 0 && /Every record read ended in exactly one/.test(text), count.format(england));
+    await plain.close();
+  },
+};
+
+let code = 0;
+for (const [name, step] of Object.entries(steps)) {
+  const began = Date.now();
+  try {
+    await step();
+    assert.deepEqual(faults, [], "the page’s own faults");
+    console.error(`ok ${name} (${Date.now() - began} ms)`);
+  } catch (error) {
+    const picture = `${pictures}/${name.replaceAll(/[^a-z]+/gi, "-").slice(0, 60)}.png`;
+    await page.screenshot({ path: picture, fullPage: true }).catch(() => {});
+    console.error(`FAILED ${name}\n${page.url()}\n${error.message}\n${picture}`);
+    code = 1;
+    break;
+  }
+}
+await browser.close();
+process.exit(code);
