@@ -56,7 +56,10 @@ impl Demo {
         };
         while !is_there() {
             let waited = began.elapsed();
-            assert!(waited < Duration::from_mins(2), "no figures within two minutes");
+            assert!(
+                waited < Duration::from_mins(2),
+                "no figures within two minutes"
+            );
             std::thread::sleep(Duration::from_millis(200));
         }
     }
@@ -122,5 +125,9 @@ fn people_find_their_answers_in_a_browser() {
     let ended = walk.wait().unwrap();
     let story = story.join().unwrap();
     assert!(ended.success(), "{story}");
-    assert_eq!(story.lines().filter(|line| line.starts_with("ok ")).count(), 9, "{story}");
+    assert_eq!(
+        story.lines().filter(|line| line.starts_with("ok ")).count(),
+        9,
+        "{story}"
+    );
 }

@@ -39,6 +39,10 @@ pub async fn page() -> Response {
 }
 
 /// Sections by headings of the second level; what comes before the first is one called "In general".
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "events of Markdown that are neither headings nor links stay as they are"
+)]
 fn read(text: &str) -> Vec<Definition> {
     let mut sections = vec![("In general".to_owned(), Vec::new())];
     let mut heading: Option<HeadingLevel> = None;

@@ -118,11 +118,11 @@ fn head(title: &str, more: &str, has_views: bool) -> String {
     let parts = each(assets::ASSETS, |asset| {
         let path = format!("/assets/{version}/{}", asset.name);
         match asset.name {
-            name if name.ends_with(".css") => {
+            _ if asset.kind == assets::STYLE => {
                 format!("<link rel=\"stylesheet\" href=\"{path}\">")
             }
             "theme.js" => format!("<script src=\"{path}\"></script>"),
-            name if !has_views || name.ends_with(".txt") => String::new(),
+            _ if !has_views || asset.kind != assets::SCRIPT => String::new(),
             "uPlot.iife.min.js" => format!("<script src=\"{path}\" defer></script>"),
             "app.js" => format!("<script type=\"module\" src=\"{path}\"></script>"),
             _ => format!("<link rel=\"modulepreload\" href=\"{path}\">"),

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::question::Question;
 use crate::adapters::figures::quality::Beside;
@@ -61,7 +61,7 @@ struct Told {
 }
 
 pub struct Answer {
-    about: Map<String, Value>,
+    about: Value,
     columns: Columns,
     rows: Vec<Total>,
 }
@@ -120,16 +120,14 @@ impl<'s> Where<'s, '_> {
 
     fn find(&self, code: &'s str, day: Day) -> Option<&'s str> {
         let Question { level, read_at, .. } = *self.question;
-        let mut counted = code;
-        if read_at != level {
-            counted = match level {
-                Level::England => ENGLAND,
-                _ => self
-                    .state
-                    .place_on(code, day)
-                    .map_or("", |place| place.code(level)),
-            };
-        }
+        let place = || self.state.place_on(code, day);
+        let counted = if read_at == level {
+            code
+        } else if level == Level::England {
+            ENGLAND
+        } else {
+            place().map_or("", |place| place.code(level))
+        };
         let is_asked = (self.question.code.as_deref()).is_none_or(|asked| asked == counted);
         is_asked.then_some(counted)
     }
@@ -195,10 +193,7 @@ pub fn of(app: &App, question: &Question<'_>) -> Answer {
     let mut columns: Vec<String> = measures.map(|it| it.label().to_owned()).collect();
     columns.extend(question.aggregate.ratio_labels().map(str::to_owned));
     Answer {
-        about: match about {
-            Value::Object(about) => about,
-            _ => Map::new(),
-        },
+        about,
         columns: Columns {
             dimensions: question.by.iter().map(|by| by.label()).collect(),
             figures: columns,
@@ -308,7 +303,7 @@ impl Answer {
     pub fn respond(self, format: Format) -> Result<Response, Problem> {
         match format {
             Format::Json => {
-                let mut body = Value::Object(self.about);
+                let mut body = self.about;
                 body["rows"] = json!(self.rows);
                 Ok(Json(body).into_response())
             }

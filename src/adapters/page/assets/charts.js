@@ -1,6 +1,7 @@
 // Charts: lines, columns and funnels by uPlot, bars as pictures of a table.
 
 import { css, download, svg } from "./dom.js";
+import { clock as clockOf, date } from "./format.js";
 
 const uPlot = window.uPlot;
 export const COLOURS = 8;
@@ -9,6 +10,8 @@ const FONT = 'Frutiger, "Segoe UI", Arial, sans-serif';
 
 export const colour = (at) => css(`--c${at % COLOURS}`);
 const font = () => `13px ${FONT}`;
+
+const clock = (iso, isOfDays) => (isOfDays ? date(iso.slice(0, 10)) : clockOf(iso));
 
 function axes(spec) {
   const line = { stroke: css("--sub"), font: font(), grid: { stroke: css("--line"), width: 1 }, ticks: { stroke: css("--line"), width: 1 } };
@@ -109,8 +112,10 @@ export class Chart {
     this.spec = spec;
     this.shape = shape;
     this.host.setAttribute("aria-label", this.describe(spec));
-    if (isSame) this.plot.setData(this.data);
-    else this.redraw();
+    if (isSame) {
+      this.plot.setData(this.data);
+      this.rest();
+    } else this.redraw();
   }
 
   redraw() {
@@ -119,7 +124,7 @@ export class Chart {
     this.plot?.destroy();
     const series = { lines, columns, funnel: dots }[spec.type](spec);
     const isTime = !spec.labels && spec.type !== "funnel";
-    const x = { label: spec.xLabel ?? "", value: (_, value) => (value === null ? "–" : spec.labels ? spec.labels[value] ?? "" : spec.formatX ? spec.formatX(value) : String(value)) };
+    const x = { label: spec.xLabel ?? "", value: (_, value) => (value === null ? "–" : spec.labels ? spec.labels[value] ?? "" : spec.formatX ? spec.formatX(value) : clock(new Date(value * 1e3).toISOString(), spec.isOfDays)) };
     const pad = spec.labels ? { range: () => [-0.6, spec.labels.length - 0.4] } : {};
     const floor = (_, low, high) => {
       if (low === null) return [0, 1];
@@ -132,15 +137,27 @@ export class Chart {
       scales: { x: { time: isTime, ...pad }, y: { range: floor } },
       axes: axes(spec),
       series: [x, ...series],
-      legend: { live: true, show: true },
+      legend: { live: true, show: true, markers: { width: 0, fill: (self, at) => (typeof self.series[at].stroke === "function" ? self.series[at].stroke(self, at) : self.series[at].stroke) } },
       cursor: { drag: { x: false, y: false }, focus: { prox: 30 }, y: spec.type === "funnel", ...(spec.type === "funnel" ? this.nearest() : {}) },
       padding: [12, 16, 0, 0],
     }, this.data, this.host);
+    this.plot.over.addEventListener("mouseleave", () => setTimeout(() => this.plot && this.rest(), 0));
     this.plot.over.addEventListener("click", () => {
       const { idx } = this.plot.cursor;
       if (idx !== null && idx !== undefined) this.spec.onpick?.(idx);
     });
     this.plot.over.classList.toggle("can-pick", Boolean(spec.onpick));
+    // The plot makes its legend when it is first drawn, after this.
+    setTimeout(() => this.plot && this.rest(), 30);
+  }
+
+  // Where nobody points, the legend has the newest figures.
+  rest() {
+    const { idx } = this.plot.cursor;
+    if (this.spec.type === "funnel" || (idx !== null && idx !== undefined)) return;
+    const { series, x } = this.spec;
+    const last = x.findLastIndex((_, at) => series.some((one) => one.values[at] !== null && one.values[at] !== undefined));
+    if (last >= 0) this.plot.setLegend({ idx: last });
   }
 
   // The cursor holds the nearest point, not the nearest x: practices of one size lie above each other.

@@ -112,15 +112,16 @@ export class Panel {
     this.definition = h("details", { class: "definition", ontoggle: () => this.define() }, h("summary", {}, "Definition"));
     this.defined = h("div", { class: "text" });
     this.definition.append(this.defined);
-    this.tools = h("p", { class: "tools" }, this.csv, this.image);
+    this.tools = h("div", { class: "tools" }, this.csv, this.image, this.tableBox, this.definition);
     this.root = h("section", { class: "panel", id: this.id, "aria-labelledby": `${this.id}-title` },
-      this.title, this.lead, this.controls, this.cards, this.host, this.empty, this.tablePlace, this.note, this.foot, this.tableBox, this.definition, this.tools);
+      this.title, this.lead, this.controls, this.cards, this.host, this.empty, this.tablePlace, this.note, this.foot, this.tools);
   }
 
   update(spec) {
     this.spec = spec;
     this.root.classList.toggle("wide", Boolean(spec.isWide));
     this.root.classList.toggle("full", Boolean(spec.isFull));
+    this.root.classList.toggle("tall", Boolean(spec.isTall));
     said(this.title, spec.title);
     const isEmpty = Boolean(spec.empty);
     this.text(this.lead, spec.lead);
@@ -140,7 +141,6 @@ export class Panel {
     said(this.image, spec.chart ? "PNG" : "SVG");
     this.image.setAttribute("aria-label", `${spec.title}: download ${spec.chart ? "PNG" : "SVG"}`);
     this.definition.hidden = !spec.definition;
-    this.tools.hidden = this.csv.hidden && this.image.hidden;
   }
 
   get file() {

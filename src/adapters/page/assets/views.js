@@ -8,7 +8,7 @@ import { standing } from "./panels.js";
 const ACTIVITY = ["status", "hcp_type", "mode", "waiting_band"];
 const CATEGORY = ["service_setting", "context_type", "national_category", "sds_role_group"];
 const CROSSTAB = ["supplier", "hcp_type", "mode", "national_category", "waiting_band", "status"];
-export const DIMENSIONS = ["status", "mode", "hcp_type", "waiting_band", "duration_band", "national_category", "service_setting", "context_type", "sds_role_group"];
+export const DIMENSIONS = ["status", "mode", "hcp_type", "waiting_band", "duration_band", "sds_role_group", "national_category", "service_setting", "context_type"];
 
 export const isFine = (level) => level === "practice" || level === "pcn";
 

@@ -1,7 +1,7 @@
 // Activity: appointments by status, mode, professional, wait, duration, category; trends, comparison and cross-tabulation.
 
 import { childLevel, parentOf } from "../context.js";
-import { change, count, date, decimal, DIMENSION, LEVEL, LEVEL_MANY, month, place as placed, points, share, told } from "../format.js";
+import { change, count, date, decimal, DIMENSION, LEVEL, LEVEL_MANY, month, place as placed, points, score, share, told } from "../format.js";
 import { rows } from "../api.js";
 import { standing } from "../panels.js";
 import { at, between, DIMENSIONS, eachDay, isFine, label, over, ratio, seconds, source, sum, totals, totalsCsv, values, why } from "../views.js";
@@ -72,7 +72,7 @@ async function trends(context, place, go) {
   return {
     id: "trend", title: `By day and ${DIMENSION[dimension].toLowerCase()}`, isFull: true,
     controls: [{ name: "by", text: "Lines by", value: dimension, choices: choices.map((it) => [it, DIMENSION[it]]), onchange: (value) => go(context.href({ by: value })) }],
-    chart: { type: "lines", x: days.map(seconds), series, format: count, summary: `${DIMENSION[dimension]} by day, ${context.spanText}.` },
+    chart: { type: "lines", isOfDays: true, x: days.map(seconds), series, format: count, summary: `${DIMENSION[dimension]} by day, ${context.spanText}.` },
     table: {
       columns: [{ name: "Day", isText: true, format: date }, ...kinds.map((kind) => ({ name: label(kind), format: told })), { name: "Finality", isText: true }, { name: "Revision", format: count }],
       rows: days.filter((day) => day <= last).map((day) => {
@@ -102,7 +102,7 @@ async function breakdown(context, place, parent, dimension) {
   if (past.size > 0) columns.push({ name: "Before", format: share });
   if (larger.size > 0) columns.push({ name: parent[2], format: share });
   return {
-    id: `by-${dimension}`, title: DIMENSION[dimension], isWide: dimension === "national_category",
+    id: `by-${dimension}`, title: DIMENSION[dimension], isWide: ["national_category", "service_setting", "context_type"].includes(dimension), isTall: dimension === "national_category",
     table: {
       columns,
       rows: now.rows.map((row) => {
@@ -171,7 +171,7 @@ async function below(context, place) {
   return {
     id: "below", title: `${LEVEL_MANY[level].charAt(0).toUpperCase()}${LEVEL_MANY[level].slice(1)} of ${placed(place)}`, isFull: true,
     table: {
-      columns: [{ name: LEVEL[level], isText: true }, { name: "Code", isText: true }, { name: "Appointments", format: count }, { name: "", bar: true, barFormat: count }, { name: "Did not attend", format: share }, { name: "Unknown", format: share }, { name: "Quality", format: (it) => decimal(it) }],
+      columns: [{ name: LEVEL[level], isText: true }, { name: "Code", isText: true }, { name: "Appointments", format: count }, { name: "", bar: true, barFormat: count }, { name: "Did not attend", format: share }, { name: "Unknown", format: share }, { name: "Quality", format: score }],
       rows: [...codes.values()].sort((a, b) => b.all - a.all).map(({ row, all, dna, unknown }) => ({
         href: row.code ? context.to(level, row.code) : null, cells: [placed(row), row.code, all, all, over(dna, all), over(unknown, all), row.quality_score],
       })),

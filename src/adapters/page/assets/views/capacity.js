@@ -1,7 +1,7 @@
 // Capacity: what was offered, and what became of it.
 
 import { childLevel, parentOf } from "../context.js";
-import { change, count, date, LEVEL, LEVEL_MANY, place as placed, points, share, told } from "../format.js";
+import { change, count, date, LEVEL, LEVEL_MANY, place as placed, points, score, share, told } from "../format.js";
 import { standing } from "../panels.js";
 import { at, between, eachDay, over, ratio, seconds, sum, totals, totalsCsv, why } from "../views.js";
 
@@ -76,7 +76,7 @@ function days({ unit, context, daily, where }) {
 }
 
 const table = (first, list, unit, context, level) => ({
-  columns: [{ name: first, isText: true }, { name: "Offered", format: told }, { name: "Booked", format: told }, { name: "Unused", format: told }, { name: "Utilisation", format: share }, { name: "", bar: true, isOfOne: true, barFormat: share }, { name: "Quality", format: (it) => (it === null ? "–" : it.toFixed(1)) }],
+  columns: [{ name: first, isText: true }, { name: "Offered", format: told }, { name: "Booked", format: told }, { name: "Unused", format: told }, { name: "Utilisation", format: share }, { name: "", bar: true, isOfOne: true, barFormat: share }, { name: "Quality", format: score }],
   rows: list.map((row) => {
     const used = over(row.figures[`${unit}_booked`], row.figures[`${unit}_offered`]);
     return {
@@ -88,7 +88,7 @@ const table = (first, list, unit, context, level) => ({
 
 function bySupplier({ unit, context, suppliers, where }) {
   return {
-    id: "capacity-suppliers", title: "By supplier", isWide: true, table: table("Supplier", suppliers.rows, unit, context, null),
+    id: "capacity-suppliers", title: "By supplier", isFull: true, table: table("Supplier", suppliers.rows, unit, context, null),
     empty: suppliers.rows.length === 0 ? why({ problem: suppliers.problem, context, body: suppliers, what: "slots" }) : "",
     csv: totalsCsv("capacity", { ...where, ...between(context.span), by: "supplier" }), definition: "capacity-and-utilisation", foot: standing(suppliers.rows),
   };

@@ -2,7 +2,7 @@
 
 import { csv, rows } from "../api.js";
 import { childLevel, nearest } from "../context.js";
-import { change, clock, count, date, decimal, LEVEL, LEVEL_MANY, MEASURE, place as placed, share } from "../format.js";
+import { change, clock, count, date, decimal, LEVEL, LEVEL_MANY, MEASURE, place as placed, score, share } from "../format.js";
 import { standing } from "../panels.js";
 import { at, isFine, over, ratio, sum, totals, totalsCsv, why } from "../views.js";
 
@@ -123,9 +123,9 @@ async function list(level, parent, { window, end, context }) {
   }
   found.sort((a, b) => (b.figures.arrivals - a.figures.arrivals) || placed(a).localeCompare(placed(b)));
   const columns = [{ name: LEVEL[level], isText: true }, { name: "Arrivals", format: count }, { name: "", bar: true, barFormat: count },
-    ...["attended", "dna", "bookings", "cancellations"].map((it) => ({ name: MEASURE[it], format: count })), { name: "DNA of ended", format: share }, { name: "Quality", format: (it) => decimal(it) }];
+    ...["attended", "dna", "bookings", "cancellations"].map((it) => ({ name: MEASURE[it], format: count })), { name: "DNA of ended", format: share }, { name: "Quality", format: score }];
   return {
-    id: `by-${level}`, title: `Last ${window} by ${level === "supplier" ? "supplier" : LEVEL[level]}`, isFull: level !== "supplier", isWide: true,
+    id: `by-${level}`, title: `Last ${window} by ${level === "supplier" ? "supplier" : LEVEL[level]}`, isFull: true,
     table: {
       columns,
       rows: found.map((row) => ({

@@ -42,7 +42,7 @@ function headline({ context, place, own, span }) {
   return {
     id: "quality", title: `${placed(place)}: score by day`, isFull: true, definition: "quality-of-the-data", csv: csv("quality", { ...at(place), ...span }),
     cards: [{ name: "Score, of 100", value: score(scoreOf(list)), sub: "mean share without flaw" }, ...COMPONENTS.map(([name, text]) => { const [bad, of] = flawed(list, name); return { name: text, value: share(over(bad, of)), sub: `${count(bad)} of ${count(of)}` }; })],
-    chart: { type: "lines", x: days.map(seconds), format: score, isFromZero: false, series: [{ label: "Score", values: days.map((day) => perDay.get(day) ?? null) }], summary: `The score of the data by day, ${context.spanText}.` },
+    chart: { type: "lines", isOfDays: true, x: days.map(seconds), format: score, isFromZero: false, series: [{ label: "Score", values: days.map((day) => perDay.get(day) ?? null) }], summary: `The score of the data by day, ${context.spanText}.` },
     table: { columns: [{ name: "Day", isText: true, format: date }, { name: "Score", format: score }, { name: "Appointments", format: told }, ...COMPONENTS.map(([, name]) => ({ name, format: told }))], rows: list.map((row) => ({ cells: [row.day, row.score, row.appointments, ...COMPONENTS.map(([name]) => row[name])] })) },
     note: "The scale does not begin at nought. Of a practice that reports from two systems each has its own row.",
     empty: list.length === 0 ? why({ problem: own.problem, context, body: own, what: "data to score" }) : "",
@@ -64,7 +64,7 @@ function bySupplier({ context, suppliers, span }) {
   const index = new Map(suppliers.rows.map((row) => [`${row.day} ${row.code}`, row.score]));
   return {
     id: "quality-suppliers", title: "Score by supplier and day", isWide: true, definition: "quality-of-the-data", csv: csv("quality", { level: "supplier", ...span }),
-    chart: { type: "lines", x: days.map(seconds), format: score, isFromZero: false, series: codes.map((code) => ({ label: code, values: days.map((day) => index.get(`${day} ${code}`) ?? null) })), summary: `A line for each of ${codes.join(", ")}.` },
+    chart: { type: "lines", isOfDays: true, x: days.map(seconds), format: score, isFromZero: false, series: codes.map((code) => ({ label: code, values: days.map((day) => index.get(`${day} ${code}`) ?? null) })), summary: `A line for each of ${codes.join(", ")}.` },
     table: { columns: [{ name: "Day", isText: true, format: date }, ...codes.map((code) => ({ name: code, format: score }))], rows: days.filter((day) => codes.some((code) => index.has(`${day} ${code}`))).map((day) => ({ cells: [day, ...codes.map((code) => index.get(`${day} ${code}`) ?? null)] })) },
     empty: codes.length === 0 ? why({ problem: suppliers.problem, context, body: suppliers, what: "records of any supplier" }) : "",
     note: "Of all England.",

@@ -1,7 +1,7 @@
 // Season: months per working weekday, this winter against earlier ones.
 
 import { csv, rows } from "../api.js";
-import { change, count, decimal, month, place as placed, share, told } from "../format.js";
+import { change, count, decimal, month, place as placed, score, told } from "../format.js";
 import { at, capital } from "../views.js";
 
 export const title = "Season";
@@ -54,7 +54,7 @@ function table({ place, months, where }) {
     id: "season-months", title: `Month by month: ${placed(place)}`, isFull: true, definition: "per-working-weekday-and-seasons", csv: csv("seasons", where), empty: empty(months),
     table: {
       columns: [{ name: "Month", isText: true, format: month }, { name: "Source", isText: true }, { name: "Whole", isText: true, format: (it) => (it ? "yes" : "no") }, { name: "Appointments", format: told }, { name: "Working weekdays", format: count },
-        { name: "Per working weekday", format: (it) => decimal(it, 0) }, { name: "On the year before", format: change }, { name: "On 2019", format: change }, { name: "Quality", format: (it) => decimal(it) }],
+        { name: "Per working weekday", format: (it) => decimal(it, 0) }, { name: "On the year before", format: change }, { name: "On 2019", format: change }, { name: "Quality", format: score }],
       rows: [...months.rows].reverse().map((row) => ({ cells: [row.month, row.source, row.is_whole, row.appointments, row.working_weekdays, row.per_working_weekday, row.change_on_year_before, row.change_on_pre_pandemic, row.quality_score] })),
     },
   };
@@ -62,12 +62,12 @@ function table({ place, months, where }) {
 
 function years({ place, winters, where }) {
   return {
-    id: "season-winters", title: `Winter years, October to September: ${placed(place)}`, isWide: true, definition: "per-working-weekday-and-seasons", csv: csv("seasons", { ...where, by: "winter_year" }),
+    id: "season-winters", title: `Winter years, October to September: ${placed(place)}`, isFull: true, definition: "per-working-weekday-and-seasons", csv: csv("seasons", { ...where, by: "winter_year" }),
     empty: winters.rows.length === 0 ? `${empty(winters)} Only whole months are added up.` : "",
     table: {
       columns: [{ name: "Winter year", isText: true }, { name: "Months", format: count }, { name: "Appointments", format: count }, { name: "Per working weekday", format: (it) => decimal(it, 0) }, { name: "", bar: true, barFormat: (it) => decimal(it, 0) }, { name: "On the year before", format: change }, { name: "Months compared", format: count }],
       rows: [...winters.rows].reverse().map((row) => ({ cells: [row.winter_year, row.months, row.appointments, row.per_working_weekday, row.per_working_weekday, row.change_on_year_before, row.months_compared] })),
     },
-    note: `Shares of change are over the months that are known of both years. ${share(1)} is the same again.`.replace(` ${share(1)} is the same again.`, ""),
+    note: "The change is over the months that are known of both years.",
   };
 }

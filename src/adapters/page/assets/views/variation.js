@@ -1,7 +1,7 @@
 // Variation: practices against the groups that they belong to, with chance taken into account.
 
 import { csv, rows } from "../api.js";
-import { count, decimal, LEVEL, month, place as placed, share, told } from "../format.js";
+import { count, decimal, LEVEL, month, place as placed, score, share, told } from "../format.js";
 import { capital } from "../views.js";
 
 export const title = "Variation";
@@ -84,7 +84,7 @@ function table({ context, list, measure, limits }) {
   const value = format(measure);
   return {
     columns: [{ name: "Practice", isText: true }, { name: "Code", isText: true }, { name: MEASURES[measure][1], format: told }, { name: "Value", format: value },
-      { name: "99.8% low", format: value }, { name: "99.8% high", format: value }, { name: "Verdict", isText: true, format: (it) => it ?? "–" }, { name: "Quality", format: (it) => decimal(it) }, { name: "Why not", isText: true, format: (it) => it ?? "" }],
+      { name: "99.8% low", format: value }, { name: "99.8% high", format: value }, { name: "Verdict", isText: true, format: (it) => it ?? "–" }, { name: "Quality", format: score }, { name: "Why not", isText: true, format: (it) => it ?? "" }],
     rows: list.map((row) => ({
       href: context.to("practice", row.practice_code),
       cells: [placed({ name: row.practice_name, code: row.practice_code }), row.practice_code, size(measure)(row), row.value, row[key(limits, "lower_998")], row[key(limits, "upper_998")], row[key(limits, "verdict")], row.quality_score, row.note],
