@@ -1,4 +1,5 @@
-// Looks at the dashboard as people do, in Chromium: `node walk.mjs ADDRESS MODULES PICTURES`.
+// Looks at the dashboard as people do, in Chromium: `node walk.mjs ADDRESS MODULES PICTURES [FILTER]`, the
+// last to take only the steps whose names contain it.
 //
 // It says `restart` on standard output when the service is to be restarted, and goes on when a line comes in. Exit code 0: all holds.
 import { createRequire } from "node:module";
@@ -7,7 +8,7 @@ import { createInterface } from "node:readline";
 import { gzipSync } from "node:zlib";
 import assert from "node:assert/strict";
 
-const [base, modules, pictures] = process.argv.slice(2);
+const [base, modules, pictures, filter = ""] = process.argv.slice(2);
 const require = createRequire(`${modules}/`);
 const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
@@ -248,6 +249,7 @@ const steps = {
 
 let code = 0;
 for (const [name, step] of Object.entries(steps)) {
+  if (!name.includes(filter)) continue;
   const began = Date.now();
   try {
     await step();

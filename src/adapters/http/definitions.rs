@@ -61,6 +61,7 @@ fn read(text: &str) -> Vec<Definition> {
                     title.push_str(&text);
                 }
             }
+            _ if heading.is_some() => {}
             // Other documents are not served.
             Event::Start(Tag::Link { dest_url, .. }) if !dest_url.starts_with("http") => {
                 is_outside = true;

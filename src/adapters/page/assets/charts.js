@@ -156,7 +156,7 @@ export class Chart {
     const { idx } = this.plot.cursor;
     if (this.spec.type === "funnel" || (idx !== null && idx !== undefined)) return;
     const { series, x } = this.spec;
-    const last = x.findLastIndex((_, at) => series.some((one) => one.values[at] !== null && one.values[at] !== undefined));
+    const last = x.findLastIndex((_, at) => series.some((one) => one.values[at]));
     if (last >= 0) this.plot.setLegend({ idx: last });
   }
 

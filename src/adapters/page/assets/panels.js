@@ -20,7 +20,8 @@ export function standing(rows, quality) {
   const finality = has("provisional") ? "provisional: records may still come" : has("restated") ? "restated: corrected after it was final" : "final";
   const revision = Math.max(...published.map((it) => it.revision));
   const scored = quality ?? rows.find((row) => row.quality_score !== null && row.quality_score !== undefined)?.quality_score;
-  return `As of ${clock(newest)} · ${finality} · revision ${revision} · quality of the data ${score(scored)} of 100`;
+  const worth = scored === null || scored === undefined ? "" : ` · quality of the data ${score(scored)} of 100`;
+  return `As of ${clock(newest)} · ${finality} · revision ${revision}${worth}`;
 }
 
 // Columns: { name, format, isText, bar, href }. A row: { cells, href, class }.

@@ -37,14 +37,14 @@ function lines({ place, months, where }) {
       { name: "On 2019", value: change(latest.change_on_pre_pandemic), sub: latest.pre_pandemic_per_working_weekday === null ? "that month is not known here" : `${decimal(latest.pre_pandemic_per_working_weekday, 0)} then` },
     ] : [],
     chart: {
-      type: "lines", labels: MONTHS, labelWidth: 44, x: MONTHS.map((_, at) => at), series, format: (value) => decimal(value, 0), isFromZero: false,
+      type: "lines", labels: MONTHS, labelWidth: 44, x: MONTHS.map((_, at) => at), series, format: (value) => decimal(value, 0), isFromZero: shown.length < 2,
       summary: `One line for each winter year from ${shown[0]} to ${shown.at(-1)}.`,
     },
     table: {
       columns: [{ name: "Winter year", isText: true }, ...MONTHS.map((name) => ({ name, format: (value) => decimal(value, 0) }))],
       rows: [...shown].reverse().map((year) => ({ cells: [year, ...series.find((one) => one.label === year).values] })),
     },
-    note: `${shown.length < 2 ? "Only one winter year is known here: lines to compare with come from the service’s own history or a file of published totals. " : ""}The scale does not begin at nought. A month under way has its days up to yesterday.`,
+    note: `${shown.length < 2 ? "Only one winter year is known here: lines to compare with come from the service’s own history or a file of published totals. " : ""}${shown.length < 2 ? "" : "The scale does not begin at nought. "}A month under way has its days up to yesterday.`,
     foot: latest?.quality_score !== null && latest ? `Quality of the data of ${month(latest.month)}: ${latest.quality_score?.toFixed(1) ?? "–"} of 100 · ${months.as_of ? "live" : "published"}` : "",
   };
 }
