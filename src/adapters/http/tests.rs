@@ -1,5 +1,6 @@
 //! What is derived when read, asked for over HTTP, from rows on the topics of a log.
 
+mod totals;
 mod world;
 
 use serde_json::Value;

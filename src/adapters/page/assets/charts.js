@@ -9,33 +9,36 @@ const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 5], [12, 4], [3, 6], [1, 
 const FONT = 'Frutiger, "Segoe UI", Arial, sans-serif';
 
 export const colour = (at) => css(`--c${at % COLOURS}`);
-const font = () => `13px ${FONT}`;
+// A wall has larger letters.
+const scale = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+const font = () => `${Math.round(13 * scale())}px ${FONT}`;
 
 const clock = (iso, isOfDays) => (isOfDays ? date(iso.slice(0, 10)) : clockOf(iso));
 
 function axes(spec) {
   const line = { stroke: css("--sub"), font: font(), grid: { stroke: css("--line"), width: 1 }, ticks: { stroke: css("--line"), width: 1 } };
   const values = spec.format ?? ((value) => String(value));
-  const x = { ...line, grid: { show: spec.type === "funnel", stroke: css("--line"), width: 1 } };
+  const x = { ...line, size: 50 * scale(), grid: { show: spec.type === "funnel", stroke: css("--line"), width: 1 } };
   if (spec.labels) {
     // Categories stand at whole numbers.
-    const step = (self) => Math.max(1, Math.ceil((spec.labels.length * (spec.labelWidth ?? 64)) / Math.max(self.width - 80, 1)));
+    const step = (self) => Math.max(1, Math.ceil((spec.labels.length * scale() * (spec.labelWidth ?? 64)) / Math.max(self.width - 80, 1)));
     x.splits = (self) => spec.labels.map((_, at) => at).filter((at) => at % step(self) === 0);
     x.values = (_, splits) => splits.map((at) => spec.labels[at] ?? "");
   } else if (spec.type === "funnel") {
     x.values = (_, splits) => splits.map((value) => spec.formatX(value));
     x.label = spec.xLabel;
     x.labelFont = font();
-    x.labelSize = 22;
+    x.labelSize = 22 * scale();
   } else {
-    x.space = 70;
+    x.space = 70 * scale();
+    if (spec.isOfDays) x.incrs = [1, 2, 3, 5, 7, 10, 14, 28, 56, 91, 182, 365].map((days) => days * 86_400);
     x.values = [
       [86_400, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
       [3600, "{HH}:{mm}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
       [60, "{HH}:{mm}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
     ];
   }
-  const y = { ...line, size: (_, values) => 14 + 7.5 * Math.max(3, ...(values ?? []).map((it) => String(it).length)), values: (_, splits) => splits.map(values) };
+  const y = { ...line, size: (_, values) => 14 + 7.5 * scale() * Math.max(3, ...(values ?? []).map((it) => String(it).length)), values: (_, splits) => splits.map(values) };
   return [x, y];
 }
 
@@ -90,7 +93,7 @@ export class Chart {
 
   get size() {
     const width = Math.max(this.host.clientWidth, 200);
-    return { width, height: Math.round(Math.min(Math.max(width * 0.42, 240), this.spec?.height ?? 360)) };
+    return { width, height: Math.round(Math.min(Math.max(width * 0.42, 240), (this.spec?.height ?? 360) * scale())) };
   }
 
   resize() {
@@ -124,7 +127,7 @@ export class Chart {
     this.plot?.destroy();
     const series = { lines, columns, funnel: dots }[spec.type](spec);
     const isTime = !spec.labels && spec.type !== "funnel";
-    const x = { label: spec.xLabel ?? "", value: (_, value) => (value === null ? "–" : spec.labels ? spec.labels[value] ?? "" : spec.formatX ? spec.formatX(value) : clock(new Date(value * 1e3).toISOString(), spec.isOfDays)) };
+    const x = { label: spec.xLabel ?? "At", value: (_, value) => (value === null ? "–" : spec.labels ? spec.labels[value] ?? "" : spec.formatX ? spec.formatX(value) : clock(new Date(value * 1e3).toISOString(), spec.isOfDays)) };
     const pad = spec.labels ? { range: () => [-0.6, spec.labels.length - 0.4] } : {};
     const floor = (_, low, high) => {
       if (low === null) return [0, 1];

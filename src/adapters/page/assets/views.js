@@ -32,7 +32,8 @@ export const at = ({ level, code }) => (level === "england" ? { level } : { leve
 export const between = ([from, to]) => ({ from, to });
 
 export const sum = (list, measure) => list.reduce((all, row) => all + (row.figures[measure] ?? 0), 0);
-export const over = (part, whole) => (whole > 0 ? part / whole : null);
+// Of a suppressed count there is no share.
+export const over = (part, whole) => (whole > 0 && part !== null && part !== undefined ? part / whole : null);
 export const ratio = (now, before) => (before > 0 ? now / before - 1 : null);
 
 // Every day of a span, so that a day without a row is a gap or a nought and no missing place.
@@ -42,7 +43,7 @@ export function eachDay([from, to]) {
   return all;
 }
 
-export const seconds = (day) => Date.parse(`${day}T12:00:00Z`) / 1000;
+export const seconds = (day) => Date.parse(`${day}T00:00:00Z`) / 1000;
 
 // Why there is nothing, and what to do.
 export function why({ problem, context, what = "figures", body }) {

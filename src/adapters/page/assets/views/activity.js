@@ -102,7 +102,7 @@ async function breakdown(context, place, parent, dimension) {
   if (past.size > 0) columns.push({ name: "Before", format: share });
   if (larger.size > 0) columns.push({ name: parent[2], format: share });
   return {
-    id: `by-${dimension}`, title: DIMENSION[dimension], isWide: ["national_category", "service_setting", "context_type"].includes(dimension), isTall: dimension === "national_category",
+    id: `by-${dimension}`, title: DIMENSION[dimension], isWide: true, isTall: dimension === "national_category",
     table: {
       columns,
       rows: now.rows.map((row) => {
@@ -137,7 +137,7 @@ async function crosstab(context, place, go) {
   const rowsOf = lines.map((line) => {
     const cells = kinds.map((kind) => (index.has(`${line}|${kind}`) ? index.get(`${line}|${kind}`) : 0));
     const whole = cells.reduce((a, b) => a + (b ?? 0), 0);
-    return { cells: [line, whole, ...cells.flatMap((cell) => [cell, over(cell ?? 0, whole)])] };
+    return { cells: [line, whole, ...cells.flatMap((cell) => [cell, over(cell, whole)])] };
   });
   return {
     ...panel,

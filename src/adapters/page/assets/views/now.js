@@ -77,7 +77,9 @@ function rolling({ line, window, name, controls, note, context, end, parameters 
   const last = list.at(-1)?.figures ?? {};
   const earlierEnd = end && before(end, HOURS[window]);
   const earlier = list.find((row) => Date.parse(row.window[1]) === Date.parse(earlierEnd ?? ""))?.figures;
-  const cards = [...LINES, "same_day_share", "wait_median", "wait_90th"].map((measure) => {
+  // A quantile is there where something was booked in the window.
+  const measures = [...LINES, "same_day_share", "wait_median", "wait_90th"].filter((it) => LINES.includes(it) || Object.hasOwn(last, it));
+  const cards = measures.map((measure) => {
     const isShare = measure.endsWith("share");
     const isWait = measure.startsWith("wait");
     const value = isShare ? share(last[measure]) : isWait ? decimal(last[measure]) : count(last[measure]);

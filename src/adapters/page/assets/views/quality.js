@@ -84,7 +84,7 @@ function supplierFlaws({ context, suppliers, span }) {
 }
 
 const columns = (first) => [{ name: first, isText: true }, { name: "Code", isText: true }, { name: "Appointments", format: told }, { name: "Score", format: score }, { name: "", bar: true, barFormat: score }, { name: "Unmapped", format: share }, { name: "Inconsistent", format: share }, { name: "Status unknown", format: share }, { name: "Professional unknown", format: share }, { name: "Unbooked consultations", format: told }];
-const cells = (row) => { const { figures } = row; const of = (name) => over(figures[name] ?? 0, figures.appointments); return [placed(row), row.code, figures.appointments, row.quality_score, row.quality_score, of("unmapped"), of("inconsistent"), of("unknown_status"), of("unknown_hcp"), figures.unbooked_consultations]; };
+const cells = (row) => { const { figures } = row; const of = (name) => over(figures[name], figures.appointments); return [placed(row), row.code, figures.appointments, row.quality_score, row.quality_score, of("unmapped"), of("inconsistent"), of("unknown_status"), of("unknown_hcp"), figures.unbooked_consultations]; };
 
 function byPlace({ context, place, body, level, span }) {
   return {

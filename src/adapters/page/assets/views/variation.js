@@ -62,7 +62,7 @@ function funnel({ context, place, measure, limits, controls, body, wanted, go, m
   const beyond = points.filter((row) => is(row, "99.8%")).length;
   return {
     id: "funnel", title: `${MEASURES[measure][0]}: ${name ?? `practices of ${placed(place)}`}`, isFull: true, controls, definition: "variation-between-practices", csv: csv("variation", wanted), file: measure,
-    lead: bench ? `${month(body.month)}: ${points.length} practices against ${bench.benchmark_name || bench.benchmark_code}, ${format(measure)(bench.benchmark_value)}; ${beyond} beyond the 99.8% limits ${LIMITS.find(([it]) => it === limits)[1]}.` : "",
+    lead: bench ? `${month(body.month)}: ${points.length} practices against ${placed({ name: bench.benchmark_name, code: bench.benchmark_code })}, ${format(measure)(bench.benchmark_value)}; ${beyond} beyond the 99.8% limits ${LIMITS.find(([it]) => it === limits)[1]}.` : "",
     chart: {
       type: "funnel", x: points.map(of), xLabel: MEASURES[measure][1], formatX: count, format: format(measure), height: 480, series,
       limits: [
@@ -109,7 +109,7 @@ function own({ context, place, measure, limits, controls, body, wanted }) {
     id: "variation-own", title: `${placed(place)}: ${MEASURES[measure][0]}`, isFull: true, controls, definition: "variation-between-practices", csv: csv("variation", wanted), empty: empty(body),
     cards: first ? [
       { name: MEASURES[measure][0], value: value(first.value), sub: `${month(body.month)}; ${told(first.numerator)} of ${told(size(measure)(first))}` },
-      ...body.rows.map((row) => ({ name: `Against its ${LEVEL[row.benchmark_level] === "England" ? "country, England" : LEVEL[row.benchmark_level]}`, value: row[key(limits, "verdict")] ?? "no verdict", sub: row.note ?? `${placed({ name: row.benchmark_name, code: row.benchmark_code })}: ${value(row.benchmark_value)}` })),
+      ...body.rows.map((row) => ({ name: `Against ${row.benchmark_level === "england" ? "England" : `its ${LEVEL[row.benchmark_level]}`}`, value: row[key(limits, "verdict")] ?? "no verdict", sub: row.note ?? `${placed({ name: row.benchmark_name, code: row.benchmark_code })}: ${value(row.benchmark_value)}` })),
     ] : [],
     table: {
       columns: [{ name: "Group", isText: true }, { name: "Level", isText: true, format: (it) => LEVEL[it] }, { name: "Practices", format: count }, { name: "Group’s value", format: value }, { name: "Own value", format: value }, { name: "99.8% low", format: value }, { name: "95% low", format: value }, { name: "95% high", format: value }, { name: "99.8% high", format: value }, { name: "Verdict", isText: true, format: (it) => it ?? "–" }, { name: "Why not", isText: true, format: (it) => it ?? "" }],
