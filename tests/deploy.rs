@@ -1,5 +1,7 @@
 //! What `deploy/` ships: checked by the tools that will read it.
 
+#[path = "deploy/documents.rs"]
+mod documents;
 #[path = "deploy/grafana.rs"]
 mod grafana;
 #[path = "deploy/live.rs"]
