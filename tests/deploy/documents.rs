@@ -4,7 +4,12 @@ use std::process::Command;
 
 use super::{root, text};
 
-const DOCUMENTS: [&str; 3] = ["README.md", "docs/operations.md", "docs/figures.md"];
+const DOCUMENTS: [&str; 4] = [
+    "README.md",
+    "deploy/README.md",
+    "docs/operations.md",
+    "docs/figures.md",
+];
 
 /// The lines of code blocks: indented by four, or between fences.
 fn code(document: &str) -> Vec<String> {
