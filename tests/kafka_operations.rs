@@ -7,6 +7,7 @@
 
 mod support;
 
+use std::process::Command;
 use std::time::Duration;
 
 use gpad_live::adapters::partitioner::partition_of;
@@ -16,7 +17,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use support::feed::{Feed, PRACTICES};
 use support::instance::{Environment, Instance, Seen, environment, succeed};
-use support::{Kafka, free_port, wait_for};
+use support::{Kafka, free_port, tool, wait_for};
 
 /// Status and body.
 fn get(url: &str) -> Option<(u16, String)> {
@@ -287,4 +288,81 @@ fn a_death_in_the_middle_of_reading_again_leaves_all_of_it_undone_and_it_is_done
     assert!(status.success());
     let told = succeed(&environment, &["verify"]);
     assert!(told.contains("800 records read, "), "{told}");
+}
+
+/// A broker with authorisation: nobody may do anything but who comes by the listener that asks for no name, and `gpad-live`, who comes by
+/// the one at `port`, what it was granted.
+fn with_authorisation(port: u16) -> Kafka {
+    Kafka::start_with(|controller, properties| {
+        let listeners = format!("CONTROLLER://127.0.0.1:{controller}\n");
+        let named = format!("CONTROLLER://127.0.0.1:{controller},NAMED://127.0.0.1:{port}\n");
+        let advertised = format!("advertised.listeners=NAMED://127.0.0.1:{port},");
+        let properties = properties.replacen(&listeners, &named, 1).replacen(
+            "advertised.listeners=",
+            &advertised,
+            1,
+        );
+        properties
+            + "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,NAMED:SASL_PLAINTEXT\n\
+               inter.broker.listener.name=PLAINTEXT\n\
+               sasl.enabled.mechanisms=PLAIN\n\
+               listener.name.named.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_gpad-live=\"secret\";\n\
+               authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+               super.users=User:ANONYMOUS\n"
+    })
+}
+
+#[test]
+fn the_rights_that_deploy_grants_are_enough() {
+    let port = free_port();
+    let kafka = with_authorisation(port);
+    let everybody = environment(&kafka, None, 2);
+    succeed(&everybody, &["topics", "create"]);
+    let named = with(
+        &everybody,
+        &[
+            ("GPAD_KAFKA_BROKERS", &format!("127.0.0.1:{port}")),
+            ("GPAD_KAFKA_CLIENT_SECURITY_PROTOCOL", "sasl_plaintext"),
+            ("GPAD_KAFKA_CLIENT_SASL_MECHANISM", "PLAIN"),
+            ("GPAD_KAFKA_CLIENT_SASL_USERNAME", "gpad-live"),
+            ("GPAD_KAFKA_CLIENT_SASL_PASSWORD", "secret"),
+            // So that parts of the changelog are deleted within the test.
+            ("GPAD_STATE_SWEEP_ENTRIES", "100"),
+        ],
+    );
+    let granted = Command::new("deploy/kafka/acls")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["--group", "test"])
+        .output()
+        .unwrap();
+    for line in String::from_utf8(granted.stdout).unwrap().lines() {
+        let brokers = kafka.brokers();
+        let mut arguments = vec!["--bootstrap-server", &brokers];
+        arguments.extend(line.split_whitespace());
+        tool("org.apache.kafka.tools.AclCommand", &arguments);
+    }
+    let mut feed = Feed::new(&kafka.open("feed"), Schemas::new(None));
+    feed.reference();
+    let seen = Seen::new(&kafka);
+    let instance = Instance::start(&named);
+    let practice = PRACTICES[0];
+    for number in 0..400 {
+        feed.appointment(practice, &number.to_string(), 0, 1, true);
+        if number % 20 == 0 {
+            feed.flush();
+            seen.wait_until_accounted(number + 1);
+        }
+    }
+    feed.send_raw("tpp.appointments", practice, b"no record");
+    feed.flush();
+    seen.wait_until_accounted(401);
+    seen.wait_until_rolled_up();
+    assert_eq!(seen.letters().len(), 1);
+    let told = succeed(&named, &["readmit", "--practice", practice]);
+    assert!(told.contains("read again"), "{told}");
+    let log = instance.log();
+    assert!(!log.contains("uthoriz"), "{log}");
+    let (status, _, log) = instance.stop();
+    assert!(status.success(), "{status}\n{log}");
+    assert!(succeed(&named, &["verify"]).contains("no fault"));
 }
