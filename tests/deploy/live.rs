@@ -168,14 +168,15 @@ impl Asked {
     }
 }
 
-/// `gpad_name` or `gpad_name{…}`, wherever they stand in an expression.
+/// `gpad_name`, `gpad_name{…}` or `up{…}`, wherever they stand in an expression.
 fn selectors(expr: &str) -> Vec<String> {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let mut found = Vec::new();
-    for name in metrics_of(expr) {
+    for name in metrics_of(expr).into_iter().chain(["up".to_owned()]) {
         for (at, _) in expr.match_indices(&name) {
             let rest = &expr[at + name.len()..];
-            // A longer name that begins with this one is another's.
-            if rest.starts_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '_') {
+            // A longer name that this one is part of is another's.
+            if rest.starts_with(is_part) || expr[..at].ends_with(is_part) {
                 continue;
             }
             let labels = rest.starts_with('{').then(|| rest.find('}')).flatten();
