@@ -211,6 +211,20 @@ impl Kafka {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// The broker's own process.
+    pub fn pid(&self) -> u32 {
+        let properties = self.properties.display().to_string();
+        let is_ours = |pid: &u32| {
+            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut words = command.split(|byte| *byte == 0);
+            words.next().is_some_and(|word| word.ends_with(b"java"))
+                && words.any(|word| word == properties.as_bytes())
+        };
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        let mut all = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        all.find(is_ours).expect("the broker is at work")
+    }
+
     /// Where it keeps its topics.
     pub fn log_directory(&self) -> PathBuf {
         self.dir.path().join("log")

@@ -1,0 +1,342 @@
+//! What the service takes in from a real Kafka, exactly once, beside a consumer that does nothing with it.
+//!
+//! `cargo bench --bench throughput` does, several times in turn, each on a new broker: `simulate` fills the eight supplier
+//! topics with the same records; a bare librdkafka consumer reads them; the release build takes them in and commits
+//! figures, with all default aggregates or with `activity` alone. England's appointments are added up from what was committed
+//! and must be those that were drawn, or the figure does not count. It prints medians and spread of records per second, per
+//! core-second of the process, and of the process and the broker; and the ratios to bare reading. Words behind `--`:
+//! appointments in thousands (1,000 unless said), rounds (3). `GPADLIVE_PROOF_REPORT=FILE` writes the report there.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a benchmark's helpers fail as it does, and measure by the clock"
+)]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use gpad_live::domain::topic::SupplierTopic;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use support::Kafka;
+use support::instance::{Environment, Instance, Seen, succeed};
+use support::proof::{machine, versions};
+
+const TASKS: i32 = 4;
+/// Published appointments of February 2022.
+const PUBLISHED: f64 = 25_355_260.0;
+/// When all of them are past.
+const NOW: &str = "2022-06-01T12:00:00Z";
+const GROUP: &str = "throughput";
+const LONG: Duration = Duration::from_mins(20);
+const ACTIVITY: &str = r#"
+[[aggregate]]
+name = "activity"
+levels = ["sub_icb", "icb", "region", "england"]
+dimensions = ["status", "hcp_type", "mode", "waiting_band"]
+measures = ["appointments"]
+"#;
+
+const SIMULATE: &str = "`simulate`, to Kafka";
+const BARE: &str = "bare consumer";
+const ALL: &str = "`run`, all default aggregates";
+const ALONE: &str = "`run`, `activity` alone";
+const NAMES: [&str; 4] = [SIMULATE, BARE, ALL, ALONE];
+
+/// What one contender did in one round.
+struct Measured {
+    name: &'static str,
+    records: f64,
+    seconds: f64,
+    /// On a core: of the process, and of the broker meanwhile.
+    process: f64,
+    broker: f64,
+    /// MiB.
+    peak: Option<f64>,
+}
+
+/// Seconds that a process has been on cores since it was started.
+fn core_seconds(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let fields: Vec<&str> = fields.split(' ').collect();
+    // Behind the name: state, then ten fields, then user and system time in hundredths.
+    let ticks = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    ticks / 100.0
+}
+
+fn peak_mib(pid: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kib = line.unwrap().split_whitespace().nth(1).unwrap();
+    kib.parse::<f64>().unwrap() / 1024.0
+}
+
+fn client(kafka: &Kafka, group: &str) -> BaseConsumer {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", kafka.brokers())
+        .set("group.id", group)
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false");
+    config.create().unwrap()
+}
+
+fn partitions() -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for topic in SupplierTopic::ALL {
+        for partition in 0..TASKS {
+            list.add_partition_offset(topic.name(), partition, Offset::Beginning)
+                .unwrap();
+        }
+    }
+    list
+}
+
+/// Reads every record of the supplier topics and drops it; answers how many there are.
+fn bare(kafka: &Kafka, broker: u32) -> Measured {
+    let consumer = client(kafka, "bare");
+    let list = partitions();
+    let ends = list.elements().into_iter().map(|element| {
+        let (topic, partition) = (element.topic(), element.partition());
+        let ends = consumer.fetch_watermarks(topic, partition, Duration::from_secs(5));
+        let (low, high) = ends.unwrap();
+        high - low
+    });
+    let records: i64 = ends.sum();
+    let (pid, before) = (std::process::id(), core_seconds(broker));
+    let (ours, began) = (core_seconds(pid), Instant::now());
+    consumer.assign(&list).unwrap();
+    let (mut read, mut bytes) = (0, 0);
+    while read < records {
+        assert!(
+            began.elapsed() < LONG,
+            "{read} of {records} records were read"
+        );
+        match consumer.poll(Duration::from_secs(1)) {
+            Some(Ok(message)) => {
+                read += 1;
+                bytes += message.payload_len();
+            }
+            Some(Err(error)) => panic!("{error}"),
+            None => {}
+        }
+    }
+    assert!(bytes > 0, "records have bytes");
+    Measured {
+        name: BARE,
+        records: records as f64,
+        seconds: began.elapsed().as_secs_f64(),
+        process: core_seconds(pid) - ours,
+        broker: core_seconds(broker) - before,
+        peak: None,
+    }
+}
+
+/// Records that a group has committed.
+fn committed(consumer: &BaseConsumer) -> f64 {
+    let Ok(list) = consumer.committed_offsets(partitions(), Duration::from_secs(10)) else {
+        return 0.0;
+    };
+    let positions = list
+        .elements()
+        .into_iter()
+        .map(|element| match element.offset() {
+            Offset::Offset(at) => at as f64,
+            Offset::Beginning
+            | Offset::End
+            | Offset::Stored
+            | Offset::Invalid
+            | Offset::OffsetTail(_) => 0.0,
+        });
+    positions.sum()
+}
+
+/// Runs an instance until it has committed every record: from the first commit that is seen to the last.
+fn run(
+    name: &'static str,
+    kafka: &Kafka,
+    broker: u32,
+    environment: &Environment,
+    records: f64,
+    appointments: i64,
+) -> Measured {
+    let watch = client(kafka, GROUP);
+    let instance = Instance::start(environment);
+    let pid = instance.pid();
+    let began = Instant::now();
+    let mut first = None;
+    loop {
+        assert!(began.elapsed() < LONG, "{name}: {}", instance.log());
+        let done = committed(&watch);
+        let now = (
+            done,
+            Instant::now(),
+            core_seconds(pid),
+            core_seconds(broker),
+        );
+        if done > 0.0 && first.is_none() {
+            first = Some(now);
+        }
+        if done >= records {
+            let (stood, at, process, broker_then) = first.unwrap();
+            let measured = Measured {
+                name,
+                records: done - stood,
+                seconds: (now.1 - at).as_secs_f64(),
+                process: now.2 - process,
+                broker: now.3 - broker_then,
+                peak: Some(peak_mib(pid)),
+            };
+            let seen = Seen::new(kafka);
+            seen.wait_until_rolled_up();
+            let (status, ..) = instance.stop();
+            assert!(status.success(), "{name}: {status}");
+            assert_eq!(seen.sum("activity", "england"), appointments, "{name}");
+            return measured;
+        }
+        sleep(Duration::from_millis(20));
+    }
+}
+
+fn round(name: &'static str, thousands: u32, all: &mut Vec<Measured>) {
+    let kafka = Kafka::start();
+    let broker = kafka.pid();
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("gpad-live.toml");
+    fs::write(&config, if name == ALONE { ACTIVITY } else { "" }).unwrap();
+    let environment: Environment = vec![
+        ("GPAD_CONFIG", config.display().to_string()),
+        ("GPAD_KAFKA_BROKERS", kafka.brokers()),
+        ("GPAD_KAFKA_GROUP", GROUP.to_owned()),
+        ("GPAD_TOPICS_PARTITIONS", TASKS.to_string()),
+        ("GPAD_TOPICS_REPLICATION", "1".to_owned()),
+        ("GPAD_HTTP_ADDRESS", "off".to_owned()),
+        ("GPAD_CLOCK", format!("fixed {NOW}")),
+        ("RUST_LOG", "warn".to_owned()),
+    ];
+    succeed(&environment, &["topics", "create"]);
+    let cells = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/icb_cells_2022-02.csv");
+    let scale = (f64::from(thousands) * 1e3 / PUBLISHED).to_string();
+    let brokers = kafka.brokers();
+    let draw = [
+        "simulate",
+        "--cells",
+        cells.to_str().unwrap(),
+        "--month",
+        "2022-02",
+        "--scale",
+        &scale,
+        "--brokers",
+        &brokers,
+    ];
+    let (before, began) = (core_seconds(broker), Instant::now());
+    succeed(&environment, &draw);
+    let seconds = began.elapsed().as_secs_f64();
+    let broker_filled = core_seconds(broker) - before;
+    let reading = bare(&kafka, broker);
+    let records = reading.records;
+    all.push(Measured {
+        name: SIMULATE,
+        records,
+        seconds,
+        process: f64::NAN,
+        broker: broker_filled,
+        peak: None,
+    });
+    all.push(reading);
+    let appointments = i64::from(thousands) * 1_000;
+    all.push(run(
+        name,
+        &kafka,
+        broker,
+        &environment,
+        records,
+        appointments,
+    ));
+}
+
+fn median(mut numbers: Vec<f64>) -> (f64, f64, f64) {
+    numbers.sort_by(f64::total_cmp);
+    let last = numbers.len() - 1;
+    (numbers[last / 2], numbers[0], numbers[last])
+}
+
+fn report(thousands: u32, rounds: u32, all: &[Measured]) {
+    let of = |name: &str, what: &dyn Fn(&Measured) -> f64| {
+        let of = all.iter().filter(|measured| measured.name == name);
+        median(of.map(what).collect())
+    };
+    let rate = |measured: &Measured| measured.records / measured.seconds / 1e3;
+    let by_process = |measured: &Measured| measured.records / measured.process / 1e3;
+    let by_both =
+        |measured: &Measured| measured.records / (measured.process + measured.broker) / 1e3;
+    let records = of(BARE, &|measured| measured.records).0;
+    let mut report = format!(
+        "# Throughput\n\n| | |\n|---|---|\n| date | {} |\n| command | `cargo bench --bench throughput -- {thousands} {rounds}` |\n\
+         | versions | {} |\n| machine | {} |\n\
+         | input | {records:.0} records, {thousands},000 appointments of England's February 2022 drawn by `simulate`, {TASKS} partitions a topic |\n\
+         | settings | defaults; one instance; the broker's heap 512 MiB, its compiler C1 as in all our tests |\n\n\
+         Thousands of records, medians (spread) of all rounds. `run` is measured from its first commit to the last; its figures add up to \
+         the appointments that were drawn.\n\n\
+         | | a second | a core-second of the process | … and of the broker | of bare reading | peak RSS, MiB |\n|---|---:|---:|---:|---:|---:|\n",
+        chrono::Utc::now().format("%Y-%m-%d %H:%M UTC"),
+        versions(),
+        machine("release"),
+    );
+    let bare = of(BARE, &rate).0;
+    for name in NAMES {
+        if !all.iter().any(|measured| measured.name == name) {
+            continue;
+        }
+        let shown = |(middle, low, high): (f64, f64, f64)| {
+            if middle.is_nan() {
+                "–".to_owned()
+            } else {
+                format!("{middle:.0} ({low:.0} to {high:.0})")
+            }
+        };
+        let peak = of(name, &|measured| measured.peak.unwrap_or(f64::NAN));
+        writeln!(
+            report,
+            "| {name} | {} | {} | {} | {:.2} | {} |",
+            shown(of(name, &rate)),
+            shown(of(name, &by_process)),
+            shown(of(name, &by_both)),
+            of(name, &rate).0 / bare,
+            shown(peak)
+        )
+        .unwrap();
+    }
+    eprintln!("{report}");
+    if let Ok(path) = std::env::var("GPADLIVE_PROOF_REPORT") {
+        fs::write(path, report).unwrap();
+    }
+}
+
+fn main() {
+    // `cargo test --benches` runs this too: there a benchmark has nothing to show.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let asked: Vec<u32> = std::env::args()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let thousands = asked.first().copied().unwrap_or(1_000);
+    let rounds = asked.get(1).copied().unwrap_or(3);
+    let mut all = Vec::new();
+    for at in 1..=rounds {
+        for name in [ALL, ALONE] {
+            eprintln!("round {at} of {rounds}: {name}");
+            round(name, thousands, &mut all);
+        }
+    }
+    report(thousands, rounds, &all);
+}
