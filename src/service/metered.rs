@@ -44,12 +44,16 @@ impl Observer for Metrics {
                 let following = following.map(|is| (is.behind, is.entries));
                 self.keeping().follows(worker, following);
             }
+            Observation::Backfill { worker, left } => self.keeping().catches_up(worker, *left),
             Observation::Ahead { supplier, records } => self.progress().ahead(*supplier, *records),
             Observation::CovidVaccinations { supplier, records } => {
                 self.progress().covid_vaccinations(*supplier, *records);
             }
             Observation::TooOld { events, .. } => self.progress().too_old(*events),
-            Observation::Ended { worker } => self.ended(worker),
+            Observation::Ended { worker } => {
+                self.keeping().catches_up(worker, None);
+                self.ended(worker);
+            }
             Observation::Reference { topic, .. } => self.reference(topic),
         }
     }

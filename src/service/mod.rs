@@ -1,5 +1,6 @@
 //! The service above the log: which tasks are ours, their workers, and a stop that loses nothing.
 
+mod backfill;
 mod changelog;
 mod decoders;
 mod first;

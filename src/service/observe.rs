@@ -21,6 +21,12 @@ pub enum Observation<'a> {
         topic: &'a str,
         records: i64,
     },
+    /// A worker is far behind, or (`None`) no longer.
+    Backfill {
+        worker: &'a str,
+        /// Until it has caught up, at the rate so far; `None` while it does not gain.
+        left: Option<Option<Duration>>,
+    },
     /// What a first-stage worker holds, each time it says.
     State {
         worker: &'a str,

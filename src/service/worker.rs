@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use super::backfill::Backfill;
 use super::changelog::{Base, Changelog};
 use super::history;
 use super::note::Note;
@@ -24,6 +25,11 @@ use crate::wire::output::Positions;
 const TICK: Duration = Duration::from_millis(100);
 /// How often figures that follow the time alone are looked at.
 const HAND: Duration = Duration::from_secs(1);
+/// A transaction may stay open so many times longer while a worker is far behind: what it writes is by row and by topic, so
+/// larger ones cost less a record.
+const FAR_BEHIND: u32 = 10;
+/// So long at most, unless they are set to be longer anyway.
+const LONGEST_OPEN: Duration = Duration::from_secs(1);
 /// Longer than two heartbeats: by then a member knows whether it has lost what it was fenced from.
 const AFTER_FENCING: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -105,6 +111,7 @@ pub struct Worker<S> {
     open: Open,
     held: Option<Held>,
     looked_at: Instant,
+    backfill: Option<Backfill>,
 }
 
 /// Which commit the state in memory is the outcome of.
@@ -159,6 +166,7 @@ impl<S: Stage> Worker<S> {
             open: Open::default(),
             held: None,
             looked_at: monotonic(),
+            backfill: None,
         }
     }
 
@@ -412,12 +420,7 @@ impl<S: Stage> Worker<S> {
         }
         let room = self.around.commit.records.saturating_sub(self.open.records);
         let wait = match self.open.since {
-            Some(opened) => self
-                .around
-                .commit
-                .interval
-                .saturating_sub(since(opened))
-                .min(TICK),
+            Some(opened) => self.interval().saturating_sub(since(opened)).min(TICK),
             None => TICK,
         };
         let mut fatal = None;
@@ -468,10 +471,20 @@ impl<S: Stage> Worker<S> {
         }
     }
 
+    /// How long a transaction stays open at most.
+    fn interval(&self) -> Duration {
+        let usual = self.around.commit.interval;
+        if self.backfill.is_some() {
+            (usual * FAR_BEHIND).min(LONGEST_OPEN).max(usual)
+        } else {
+            usual
+        }
+    }
+
     fn is_due(&self) -> bool {
         let commit = &self.around.commit;
         match self.open.since {
-            Some(opened) => since(opened) >= commit.interval || self.open.records >= commit.records,
+            Some(opened) => since(opened) >= self.interval() || self.open.records >= commit.records,
             None => self.stage.has_news() || since(self.looked_at) >= HAND,
         }
     }
@@ -586,8 +599,10 @@ impl<S: Stage> Worker<S> {
     }
 
     fn tell(&mut self, reader: &dyn Reader) {
+        let mut unread = 0;
         for (topic, backlog) in self.topics.iter().zip(reader.backlog()) {
             if let Some(records) = backlog {
+                unread += records;
                 if records > 0 {
                     self.stage.has_unread(topic);
                 }
@@ -598,6 +613,14 @@ impl<S: Stage> Worker<S> {
                     records,
                 });
             }
+        }
+        let most = i64::try_from(self.around.commit.records).unwrap_or(i64::MAX);
+        let name = self.stage.name();
+        if Backfill::follow(&mut self.backfill, name, unread, most) {
+            self.around.observer.observe(&Observation::Backfill {
+                worker: name,
+                left: self.backfill.as_ref().map(Backfill::left),
+            });
         }
         self.stage.tell();
     }

@@ -48,6 +48,8 @@ impl Budget {
             by_metric: vec![
                 ("gpad_aggregate", aggregates(plan)),
                 ("gpad_aggregate_bytes", plan.aggregates.len()),
+                ("gpad_backfill_remaining_seconds", 1),
+                ("gpad_backfill_tasks", 1),
                 ("gpad_clock_ahead_records_total", Supplier::ALL.len()),
                 ("gpad_closed_timestamp_seconds", 1),
                 ("gpad_commit_duration_seconds", histogram(&COMMIT_BUCKETS)),

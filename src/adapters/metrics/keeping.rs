@@ -1,4 +1,4 @@
-//! Metrics of state that is kept safe: how it came back, and how far it is followed elsewhere.
+//! Metrics of state that is kept safe: how it came back, how far it is followed elsewhere, and how far behind it is.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +17,10 @@ pub struct Keeping {
     standby_lag: IntGauge,
     standby_entries: IntGauge,
     standbys: Mutex<BTreeMap<String, Followed>>,
+    backfill_tasks: IntGauge,
+    backfill_left: Gauge,
+    /// Seconds left, of each worker that is far behind; infinite while it does not gain.
+    backfills: Mutex<BTreeMap<String, f64>>,
 }
 
 impl Default for Keeping {
@@ -50,19 +54,31 @@ impl Default for Keeping {
                 "Entries of state held of followed tasks.",
             ),
             standbys: Mutex::default(),
+            backfill_tasks: gauge(
+                "gpad_backfill_tasks",
+                "Tasks, the second stage's too, that are far behind and take longer transactions until they have caught up.",
+            ),
+            backfill_left: Gauge::new(
+                "gpad_backfill_remaining_seconds",
+                "Until the last of them has caught up, at its rate so far; 0 where none is far behind, +Inf while one does not gain.",
+            )
+            .expect(made),
+            backfills: Mutex::default(),
         }
     }
 }
 
 impl Keeping {
     #[must_use]
-    pub fn collectors(&self) -> [Box<dyn Collector>; 5] {
+    pub fn collectors(&self) -> [Box<dyn Collector>; 7] {
         [
             Box::new(self.restored.clone()),
             Box::new(self.restored_entries.clone()),
             Box::new(self.standby_tasks.clone()),
             Box::new(self.standby_lag.clone()),
             Box::new(self.standby_entries.clone()),
+            Box::new(self.backfill_tasks.clone()),
+            Box::new(self.backfill_left.clone()),
         ]
     }
 
@@ -71,6 +87,23 @@ impl Keeping {
         self.restored.set(took.as_secs_f64());
         let entries = self.restored_entries.with_label_values(&[origin]);
         entries.inc_by(read);
+    }
+
+    /// A worker is far behind, and has caught up after so long, if it gains at all; `None`: it is not.
+    pub fn catches_up(&self, worker: &str, left: Option<Option<Duration>>) {
+        let mut all = (self.backfills.lock()).unwrap_or_else(PoisonError::into_inner);
+        match left {
+            Some(left) => {
+                let seconds = left.map_or(f64::INFINITY, |left| left.as_secs_f64());
+                all.insert(worker.to_owned(), seconds);
+            }
+            None => {
+                all.remove(worker);
+            }
+        }
+        self.backfill_tasks.set(all.len() as i64);
+        self.backfill_left
+            .set(all.values().copied().fold(0.0, f64::max));
     }
 
     /// How far a task is followed; `None`: it is followed no longer.

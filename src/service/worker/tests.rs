@@ -201,7 +201,8 @@ impl Reader for FakeReader {
     }
 
     fn backlog(&self) -> Vec<Option<i64>> {
-        vec![None]
+        let end = self.log.state(|state| state.input.len() as i64);
+        vec![Some(end - self.next)]
     }
 }
 
@@ -450,6 +451,27 @@ fn worker(log: &Fake) -> Worker<Echo> {
         group: "g".to_owned(),
     };
     Worker::new(stage, around, Arc::new(Orders::default()))
+}
+
+#[test]
+fn transactions_stay_open_longer_while_a_worker_is_far_behind() {
+    let log = Fake::default();
+    log.state(|state| state.input.extend(0..8));
+    let mut worker = worker(&log);
+    let mut interval_at = |next| {
+        let log = Fake(log.0.clone());
+        worker.tell(&FakeReader { log, next });
+        worker.interval()
+    };
+    let (usual, longer) = (Duration::from_millis(1), Duration::from_millis(10));
+    assert_eq!(interval_at(6), usual);
+    assert_eq!(interval_at(5), longer);
+    assert_eq!(interval_at(8), usual);
+    // What is long already stays as it is.
+    worker.around.commit.interval = Duration::from_secs(2);
+    let log = Fake(log.0.clone());
+    worker.tell(&FakeReader { log, next: 0 });
+    assert_eq!(worker.interval(), Duration::from_secs(2));
 }
 
 #[test]
