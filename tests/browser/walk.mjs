@@ -14,7 +14,7 @@ const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const VIEWS = ["now", "activity", "capacity", "forward", "season", "variation", "quality", "ledger", "publication"];
 const MOST_BYTES = 300_000;
-const PATIENCE = 20_000;
+const PATIENCE = 30_000;
 
 mkdirSync(pictures, { recursive: true });
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();

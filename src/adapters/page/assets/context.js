@@ -96,9 +96,9 @@ export class Context {
     return from === to ? date(from) : `${date(from)} to ${date(to)}`;
   }
 
-  // The address with some of it changed; null takes out.
+  // The address with some of it changed; null takes out. Of the address as it is by then: two choices in a row both count.
   href(changes = {}) {
-    const query = new URLSearchParams(this.query);
+    const query = new URLSearchParams(location.search);
     for (const [name, value] of Object.entries(changes)) {
       if (value === null) query.delete(name);
       else query.set(name, value);

@@ -1,6 +1,8 @@
 // What the service says when figures change, and whether it still says anything.
 
 const LEAST_MS = 2_000;
+// A service that takes long to answer is asked less often: it is at work for a page at most a fifth of the time.
+const REST = 4;
 
 export class Live {
   // `onchange` gets the aggregates that changed since it was called last, at most every two seconds, and only of a page that is seen.
@@ -8,7 +10,7 @@ export class Live {
     this.onchange = onchange;
     this.onstate = onstate;
     this.pending = null;
-    this.last = 0;
+    this.next = 0;
     this.timer = null;
     this.isLost = false;
     this.connect();
@@ -37,16 +39,19 @@ export class Live {
 
   deliver() {
     if (!this.pending || document.hidden || this.timer !== null) return;
-    const wait = Math.max(0, this.last + LEAST_MS - performance.now());
+    const wait = Math.max(0, this.next - performance.now());
+    // Until the answer is there, the timer stands for it: one look at a time.
     this.timer = setTimeout(async () => {
-      this.timer = null;
       const aggregates = this.pending;
       this.pending = null;
-      if (!aggregates) return;
+      const began = performance.now();
       try {
         await this.onchange(aggregates);
       } finally {
-        this.last = performance.now();
+        const ended = performance.now();
+        this.next = ended + Math.max(LEAST_MS, REST * (ended - began));
+        this.timer = null;
+        this.deliver();
       }
     }, wait);
   }

@@ -30,14 +30,18 @@ export async function load(context, place, go) {
   const note = isNearest ? `Rolling windows are kept for ICBs and above: this is ${name}, in which the place lies.` : "";
   const newest = await rows("aggregates/pressure", { level, code, window });
   const end = newest.rows[0]?.window[1];
-  const [line, day] = await Promise.all([
+  // The same hour of the same weekday; of a longer window the one before.
+  const back = Math.max(HOURS["7 d"], HOURS[window]);
+  const past = end && before(end, back);
+  const [line, earlier, day] = await Promise.all([
     end ? rows("aggregates/pressure", { level, code, window, from: before(end, WINDOWS[window]), to: end }) : newest,
+    end ? rows("aggregates/pressure", { level, code, window, from: past, to: past }) : newest,
     today(context, place),
   ]);
   const below = level === "icb" ? [] : [childLevel(level)];
   const asked = { window, end, context, note };
   const lists = await Promise.all(["supplier", ...below].map((it) => list(it, level === "region" && it !== "supplier" ? code : null, asked)));
-  return [...day, rolling({ line, window, name, controls, note, context, end, parameters: { level, code, window } }), ...lists];
+  return [...day, rolling({ line, earlier: earlier.rows[0]?.figures, back: back / 168, window, name, controls, note, context, end, parameters: { level, code, window } }), ...lists];
 }
 
 // Today's appointments so far, from the day's sums.
@@ -72,11 +76,9 @@ async function today(context, place) {
   }];
 }
 
-function rolling({ line, window, name, controls, note, context, end, parameters }) {
+function rolling({ line, earlier, back, window, name, controls, note, context, end, parameters }) {
   const list = line.rows;
   const last = list.at(-1)?.figures ?? {};
-  const earlierEnd = end && before(end, HOURS[window]);
-  const earlier = list.find((row) => Date.parse(row.window[1]) === Date.parse(earlierEnd ?? ""))?.figures;
   // A quantile is there where something was booked in the window.
   const measures = [...LINES, "same_day_share", "wait_median", "wait_90th"].filter((it) => LINES.includes(it) || Object.hasOwn(last, it));
   const cards = measures.map((measure) => {
@@ -84,7 +86,7 @@ function rolling({ line, window, name, controls, note, context, end, parameters 
     const isWait = measure.startsWith("wait");
     const value = isShare ? share(last[measure]) : isWait ? decimal(last[measure]) : count(last[measure]);
     const changed = earlier && !isShare && !isWait ? change(ratio(last[measure], earlier[measure])) : null;
-    return { name: MEASURE[measure], value, sub: changed && changed !== "–" ? `${changed} on the ${window} before` : isShare ? "of bookings made" : "" };
+    return { name: MEASURE[measure], value, sub: changed && changed !== "–" ? `${changed} on ${back === 1 ? "a week" : `${back} weeks`} before` : isShare ? "of bookings made" : "" };
   });
   const from = before(end ?? new Date(0).toISOString(), WINDOWS[window]);
   return {
@@ -137,6 +139,6 @@ async function list(level, parent, { window, end, context }) {
       })),
     },
     empty: found.length === 0 ? why({ problem: body.problem, context: { spanText: `the last ${window}` }, what: `events by ${LEVEL_MANY[level]}` }) : "",
-    csv: end ? csv("aggregates/pressure", parameters) : null, definition: "rolling-windows", foot: standing(found),
+    note: level === "supplier" ? "Of all England." : "", csv: end ? csv("aggregates/pressure", parameters) : null, definition: "rolling-windows", foot: standing(found),
   };
 }
