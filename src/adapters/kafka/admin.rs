@@ -97,6 +97,10 @@ impl KafkaLog {
             })
             .collect();
         let (runtime, admin) = self.admin()?;
+        if present.is_empty() {
+            // Asked about nothing, a broker answers that the request makes no sense.
+            return Ok(Vec::new());
+        }
         let asked: Vec<ResourceSpecifier<'_>> = present
             .iter()
             .map(|(name, _)| ResourceSpecifier::Topic(name))
