@@ -178,3 +178,95 @@ fn a_torn_file_and_an_unreachable_broker_exit_with_1() {
         );
     }
 }
+
+/// What a command prints.
+fn printed(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_gpad-live"))
+        .args(arguments)
+        .env_remove("GPAD_CONFIG")
+        .output()
+        .expect("the command starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn shells_and_the_manual_know_every_command() {
+    let commands = ["run", "demo", "publish", "verify", "readmit", "completions"];
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let text = printed(&["completions", shell]);
+        for word in commands.iter().chain(&["as-known-at"]) {
+            assert!(text.contains(word), "{shell}: {word}");
+        }
+    }
+    // What it prints for bash, bash takes.
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = folder.path().join("gpad-live");
+    fs::write(&script, printed(&["completions", "bash"])).expect("a file");
+    let check = "source \"$0\" && complete -p gpad-live";
+    let bash = Command::new("bash")
+        .args(["-c", check])
+        .arg(&script)
+        .output();
+    let bash = bash.expect("bash starts");
+    assert!(
+        String::from_utf8_lossy(&bash.stdout).contains("gpad-live"),
+        "{bash:?}"
+    );
+    let page = printed(&["man"]);
+    assert!(
+        page.contains(".TH gpad-live 1") && page.contains("Examples:"),
+        "{page}"
+    );
+    let pages = folder.path().join("man1");
+    printed(&["man", "--output", pages.to_str().expect("UTF-8")]);
+    for command in commands {
+        let page = fs::read_to_string(pages.join(format!("gpad-live-{command}.1")));
+        assert!(page.expect(command).contains("Examples:"), "{command}");
+    }
+    let below = fs::read_to_string(pages.join("gpad-live-config-show.1")).expect("a page");
+    assert!(below.contains("Examples:"));
+}
+
+/// On a terminal `run` says how it goes, and clears the line; elsewhere it does not.
+#[test]
+fn run_has_a_line_on_a_terminal_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let binary = env!("CARGO_BIN_EXE_gpad-live");
+    let log = folder.path().join("log");
+    let run = format!(
+        "timeout --signal=TERM 4 {binary} run --embedded {}",
+        log.display()
+    );
+    let output = |terminal: bool| {
+        let mut command = if terminal {
+            let mut command = Command::new("script");
+            command.args(["--quiet", "--return", "--command", &run, "/dev/null"]);
+            command
+        } else {
+            let mut command = Command::new("sh");
+            command.args(["-c", &run]);
+            command
+        };
+        let done = command
+            .env_remove("GPAD_CONFIG")
+            .env("GPAD_HTTP_ADDRESS", "127.0.0.1:0")
+            .env("TERM", "xterm")
+            .output()
+            .expect("it starts");
+        String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned()
+    };
+    let shown = output(true);
+    assert!(
+        shown.contains("records, 0/s") && shown.contains("Ctrl-C stops"),
+        "{shown}"
+    );
+    // What is logged stands above it, on lines of its own.
+    assert!(shown.contains("serving http://"), "{shown}");
+    let plain = output(false);
+    assert!(
+        !plain.contains("Ctrl-C stops") && plain.contains("stopped"),
+        "{plain}"
+    );
+}

@@ -19,12 +19,15 @@ use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
 use gpad_live::adapters::clock::Clock;
 use gpad_live::adapters::embedded::EmbeddedLog;
+use gpad_live::adapters::log::Log;
 use gpad_live::adapters::schemas::Schemas;
 use gpad_live::commands::publish::{KnownAt, Months, Wanted, publish, publish_as_known};
 use gpad_live::commands::replay;
+use gpad_live::commands::serve::{Shown, listen, serve};
 use gpad_live::domain::time::{Month, Timestamp};
 use gpad_live::domain::topic::SupplierTopic;
 use gpad_live::publication::release::{Release, Releases};
+use gpad_live::service::Stop;
 use gpad_live::simulate::cells::Cells;
 use gpad_live::simulate::error::Error;
 use gpad_live::simulate::run::{Options, Plan};
@@ -408,6 +411,7 @@ fn twelve_months_of_devon_and_somerset_stay_as_they_were_published() {
     let mut editions: Vec<Release> = Vec::new();
     let mut known_at: Vec<Timestamp> = Vec::new();
     let mut as_they_were: Vec<BTreeMap<PathBuf, Vec<u8>>> = Vec::new();
+    let mut answers: Vec<Answers> = Vec::new();
     for number in first.0..=last.0 {
         let this = Month(number);
         let cells = Cells::parse(Path::new("two counties"), cells_file.as_bytes(), this).unwrap();
@@ -455,6 +459,7 @@ fn twelve_months_of_devon_and_somerset_stay_as_they_were_published() {
             let corrected = if number == first.0 + 1 { 2 } else { 3 };
             what_changed_is_told(before, &edition, corrected, this == last);
         }
+        answers.push(asked(&log, None));
         known_at.push(Clock::Wall.now());
         std::thread::sleep(std::time::Duration::from_millis(5));
         as_they_were.push(contents(&edition.folder));
@@ -466,6 +471,7 @@ fn twelve_months_of_devon_and_somerset_stay_as_they_were_published() {
     for (edition, at) in editions.iter().zip(&known_at) {
         it_was_known(edition, &log, &all, folder.path(), *at);
     }
+    the_api_tells_what_was_known(&log, &answers, &known_at);
     times_that_cannot_be_answered_for_are_told(&log, &all, folder.path(), known_at[11]);
     let releases = Releases::open(&output, &|_| ()).unwrap();
     assert_eq!(releases.newest().unwrap().manifest, editions[11].manifest);
@@ -508,6 +514,136 @@ fn it_was_known(
             edition.manifest.release
         );
     }
+}
+
+/// What is asked of the API: every kind of answer that can be asked of a time before.
+const QUESTIONS: [&str; 8] = [
+    "aggregates/activity?level=england&from=2020-09-01&to=2021-08-31",
+    "aggregates/activity?level=sub_icb&from=2020-12-01&to=2020-12-31",
+    "aggregates/practice_crosstab?level=practice&from=2020-09-01&to=2020-10-31",
+    "aggregates/two_week?level=icb&from=2020-09-01&to=2021-08-31",
+    "aggregates/quality?level=supplier&from=2020-09-01&to=2021-08-31",
+    "quality?level=icb&from=2020-09-01&to=2021-08-31",
+    "seasons?level=england",
+    "variation?measure=dna_share&parent=E92000001&month=2020-09",
+];
+
+type Answers = Vec<serde_json::Value>;
+
+/// The rows of the API's answers as they stand, or stood. How final a row was is not kept of those that have changed.
+fn asked(log: &Arc<EmbeddedLog>, at: Option<Timestamp>) -> Answers {
+    let clock = Clock::Wall;
+    let shown = Shown {
+        plan: support::local::plan().aggregates.clone(),
+        clock,
+        health: Arc::default(),
+        stop: Stop::default(),
+        banner: None,
+        series: 100_000,
+        published: Arc::default(),
+        schemas: Arc::new(Schemas::new(None)),
+        history_days: 35,
+    };
+    let listener = listen(Some("127.0.0.1:0".parse().unwrap())).unwrap();
+    let log: Arc<dyn Log> = log.clone();
+    let serving = serve(&log, listener, shown).unwrap();
+    let root = format!("http://{}/api/v1", serving.address().unwrap());
+    support::wait_for("the figures", std::time::Duration::from_secs(60), || {
+        get(&root, "ledger").1["is_complete"] == true
+    });
+    if let Some(at) = at {
+        refusals(&root, at);
+    }
+    let answers = QUESTIONS.map(|question| {
+        let known = at.map_or_else(String::new, |at| {
+            format!("&as_known_at={}", at.to_rfc3339())
+        });
+        let (status, mut answer) = get(&root, &format!("{question}{known}"));
+        assert_eq!(
+            (status, &answer["next"]),
+            (200, &serde_json::Value::Null),
+            "{question}: {answer}"
+        );
+        answer["rows"].take()
+    });
+    answers.into()
+}
+
+fn get(root: &str, path: &str) -> (u16, serde_json::Value) {
+    let agent = ureq::Agent::new_with_config(
+        ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .build(),
+    );
+    let mut answer = agent.get(format!("{root}/{path}")).call().unwrap();
+    (
+        answer.status().as_u16(),
+        answer
+            .body_mut()
+            .with_config()
+            .limit(1 << 28)
+            .read_json()
+            .unwrap(),
+    )
+}
+
+fn refusals(root: &str, at: Timestamp) {
+    let day = |days: i64| Timestamp(at.0 + days * DAY_MILLIS).to_rfc3339();
+    let cases = [
+        (
+            format!("summary?as_known_at={}", day(1)),
+            "what will be known is not known",
+        ),
+        (
+            format!("summary?as_known_at={}", day(-36)),
+            "the history is kept from ",
+        ),
+        (
+            format!("aggregates/pressure?as_known_at={}", day(0)),
+            "`pressure`",
+        ),
+    ];
+    for (path, expected) in cases {
+        let (status, problem) = get(root, &path);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            status == 400 && detail.contains(expected),
+            "{path}: {status} {detail}"
+        );
+        let is_early = expected.contains("is kept from");
+        assert_eq!(problem["earliest"].is_string(), is_early, "{path}");
+    }
+}
+
+/// Figures, revisions, scores and limits are those that the API gave then.
+fn the_api_tells_what_was_known(
+    log: &Arc<EmbeddedLog>,
+    answers: &[Answers],
+    known_at: &[Timestamp],
+) {
+    let (mut changed, mut unchanged) = (0, 0);
+    for at in [0, 5, 11] {
+        let then = asked(log, Some(known_at[at]));
+        for ((question, expected), found) in QUESTIONS.iter().zip(&answers[at]).zip(then) {
+            let rows = |of: &serde_json::Value| of.as_array().unwrap().clone();
+            let (expected, found) = (rows(expected), rows(&found));
+            assert_eq!(found.len(), expected.len(), "{question} at edition {at}");
+            for (mut expected, found) in expected.into_iter().zip(found) {
+                if found["published"].is_object() && found["published"]["finality"].is_null() {
+                    changed += 1;
+                    for unknown in ["as_of", "finality"] {
+                        expected["published"][unknown] = serde_json::Value::Null;
+                    }
+                } else {
+                    unchanged += 1;
+                }
+                assert_eq!(found, expected, "{question} at edition {at}");
+            }
+        }
+    }
+    assert!(changed > 100 && unchanged > 1_000, "{changed} {unchanged}");
+    let differs = |question: usize| answers[0][question] != answers[11][question];
+    assert!((0..QUESTIONS.len()).all(|question| question == 1 || differs(question)));
 }
 
 fn as_known(

@@ -16,3 +16,4 @@ pub mod progress;
 pub mod registry;
 pub mod schemas;
 pub mod threads;
+pub mod values;

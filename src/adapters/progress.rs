@@ -1,8 +1,56 @@
 //! Progress on standard error, on a terminal only.
 
+use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+
+/// The line at the foot of the terminal, while there is one.
+static FOOT: OnceLock<ProgressBar> = OnceLock::new();
+
+/// A line at the foot of the terminal that is written anew; what is logged stays above it.
+#[derive(Debug)]
+pub struct Foot(ProgressBar);
+
+impl Foot {
+    /// `None` where standard error is no terminal, or has one already.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        if !io::stderr().is_terminal() {
+            return None;
+        }
+        let bar = ProgressBar::new_spinner();
+        FOOT.set(bar.clone()).ok()?;
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Some(Self(bar))
+    }
+
+    pub fn tell(&self, line: String) {
+        self.0.set_message(line);
+    }
+}
+
+impl Drop for Foot {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// Standard error, above the line at its foot.
+#[derive(Debug, Clone, Copy)]
+pub struct AboveFoot;
+
+impl Write for AboveFoot {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let write = || io::stderr().write(bytes);
+        FOOT.get().map_or_else(write, |bar| bar.suspend(write))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
 
 /// A bar with rate and time left, or a spinner where the end is not known.
 #[derive(Debug)]

@@ -20,10 +20,27 @@ pub struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Say whether the settings are right, without starting anything.
+    #[command(after_help = CHECK)]
     Check(File),
-    /// Print every setting in force, and where it comes from.
+    /// Print every setting in force, and where it comes from; then the aggregates as they were compiled.
+    #[command(after_help = SHOW)]
     Show(File),
+    /// Print the reference of the configuration, as Markdown: docs/configuration.md.
+    #[command(after_help = REFERENCE)]
+    Reference,
 }
+
+const CHECK: &str = "\
+Examples:
+  gpad-live config check --config /etc/gpad-live.toml
+  GPAD_COMMIT_INTERVAL_MS=50 gpad-live config check";
+const SHOW: &str = "\
+Examples:
+  gpad-live config show --config /etc/gpad-live.toml
+  gpad-live config show | grep -v default";
+const REFERENCE: &str = "\
+Examples:
+  gpad-live config reference > docs/configuration.md";
 
 #[derive(Debug, clap::Args)]
 struct File {
@@ -37,7 +54,10 @@ struct File {
 /// # Errors
 /// The first wrong key or value.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let (Command::Check(file) | Command::Show(file)) = &arguments.command;
+    let file = match &arguments.command {
+        Command::Check(file) | Command::Show(file) => file,
+        Command::Reference => return super::print(&super::reference::reference()?),
+    };
     let (settings, shown) = Settings::load_with(file.config.as_deref(), std::env::vars())?;
     KafkaLog::check(&settings.kafka).map_err(|error| Failure::Usage(error.to_string()))?;
     let plan = super::plan_of(&settings, Some(settings.horizon_days))?;

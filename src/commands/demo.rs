@@ -142,6 +142,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         series: settings.metrics.series,
         // Months of all of England beside a part of one would mislead.
         published: Arc::default(),
+        schemas: Arc::clone(&schemas),
+        history_days: settings.state.history_days,
     };
     let serving = serve(&log, listener, shown)?;
     if let Some(address) = serving.address() {

@@ -1,15 +1,20 @@
 //! One file a subcommand.
 
+pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod feed;
+pub mod line;
+pub mod man;
 pub mod publish;
 pub mod readmit;
+pub mod reference;
 pub mod replay;
 pub mod run;
 pub mod schemas;
 pub mod serve;
 pub mod simulate;
+pub mod status;
 pub mod topics;
 pub mod verify;
 

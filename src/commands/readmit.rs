@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 
 use super::Failure;
-use super::publish::{Values, read_reference};
+use super::publish::read_reference;
 use super::serve::embedded;
 use crate::adapters::clock::{Clock, monotonic};
 use crate::adapters::kafka::KafkaLog;
@@ -16,6 +16,7 @@ use crate::adapters::log::{Log, NewRecord, Position, Span};
 use crate::adapters::partitioner::partition_of;
 use crate::adapters::registry::Registry;
 use crate::adapters::schemas::Schemas;
+use crate::adapters::values::Values;
 use crate::config::Settings;
 use crate::service::{LEDGER, READMISSIONS, check_topics};
 use crate::wire::datum::Datum;

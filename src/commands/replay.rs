@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use serde::Serialize;
 
 use crate::adapters::effects;
@@ -33,6 +32,12 @@ use super::Failure;
 
 /// Run the core over files: a folder of `<topic>.avro` in, the publication out.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  gpad-live replay --input records --output figures
+  gpad-live replay --input records --output figures --as-of 2022-03-01T00:00:00Z
+
+Files to try it with: gpad-live simulate --cells FILE --month YYYY-MM --output records")]
 pub struct Arguments {
     /// Folder with `<topic>.avro` files: eight supplier topics, three reference topics. A topic
     /// without a file has no records.
@@ -52,23 +57,7 @@ pub struct Arguments {
 }
 
 pub(super) fn parse_as_of(text: &str) -> Result<Timestamp, String> {
-    let instant = DateTime::parse_from_rfc3339(text).map(|at| at.timestamp_millis());
-    let local = || {
-        let at = [
-            "%Y-%m-%dT%H:%M:%S%.f",
-            "%Y-%m-%dT%H:%M",
-            "%Y-%m-%d %H:%M:%S",
-        ]
-        .into_iter()
-        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
-        let midnight = || text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0);
-        at.or_else(midnight)
-            .map(|at| at.and_utc().timestamp_millis())
-    };
-    instant
-        .ok()
-        .or_else(local)
-        .map(Timestamp)
+    Timestamp::parse(text)
         .ok_or_else(|| "expected a time in UTC such as 2022-03-01T00:00:00Z".to_owned())
 }
 

@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use super::Failure;
 use super::serve::{Shown, embedded, listen, published_totals, serve};
+use super::status::Status;
 use crate::adapters::clock::Clock;
 use crate::adapters::kafka::KafkaLog;
 use crate::adapters::log::Log;
@@ -70,6 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         );
         health.is_static_member(name, session);
     }
+    let schemas = Arc::new(Schemas::new(Registry::new(&settings.registry)));
     let shown = Shown {
         plan: plan.aggregates.clone(),
         clock,
@@ -78,11 +80,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         banner: None,
         series: settings.metrics.series,
         published,
+        schemas: schemas.clone(),
+        history_days: settings.state.history_days,
     };
     let serving = serve(&log, listener, shown)?;
+    let status = Status::start(serving.figures.clone(), health.clone(), clock);
     let service = Service {
         log,
-        schemas: Arc::new(Schemas::new(Registry::new(&settings.registry))),
+        schemas,
         plan,
         commit: settings.commit.clone(),
         clock,
@@ -93,10 +98,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         group: settings.kafka.group.clone(),
         stop,
     };
-    service
-        .run()
-        .map_err(|error| Failure::Failed(error.into()))?;
-    drop(serving);
+    let outcome = service.run();
+    drop((status, serving));
+    outcome.map_err(|error| Failure::Failed(error.into()))?;
     tracing::info!("stopped");
     Ok(())
 }

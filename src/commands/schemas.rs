@@ -22,12 +22,25 @@ pub struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Register every schema under its topic's subject, and have later versions stay compatible (BACKWARD).
+    #[command(after_help = REGISTER)]
     Register(Options),
     /// Ask the registry whether every schema is there or may be registered.
+    #[command(after_help = CHECK)]
     Check(Options),
     /// Print the subjects, and the ids that are used where no registry is configured.
+    #[command(after_help = LIST)]
     List(Options),
 }
+
+const REGISTER: &str = "\
+Examples:
+  gpad-live schemas register --config /etc/gpad-live.toml";
+const CHECK: &str = "\
+Examples:
+  gpad-live schemas check --config /etc/gpad-live.toml";
+const LIST: &str = "\
+Examples:
+  gpad-live schemas list";
 
 #[derive(Debug, clap::Args)]
 struct Options {

@@ -10,9 +10,11 @@ use crate::adapters::clock::Clock;
 use crate::adapters::effects::aggregate_topic;
 use crate::adapters::embedded::{EmbeddedLog, Topic};
 use crate::adapters::figures::Figures;
+use crate::adapters::figures::known::Past;
 use crate::adapters::http::{App, Server};
 use crate::adapters::log::Log;
 use crate::adapters::metrics::Metrics;
+use crate::adapters::schemas::Schemas;
 use crate::analysis::published::PublishedTotals;
 use crate::config::TotalsSetting;
 use crate::domain::topic::{ReferenceTopic, SupplierTopic};
@@ -106,11 +108,16 @@ pub struct Shown {
     pub series: usize,
     /// What seasons are compared with where there is nothing live.
     pub published: Arc<PublishedTotals>,
+    pub schemas: Arc<Schemas>,
+    /// For how long what the figures said before is kept.
+    pub history_days: u16,
 }
 
 /// Metrics and HTTP at work; ends when dropped.
 pub struct Serving {
     pub observer: Arc<dyn Observer>,
+    /// Followed while it serves; nothing where there is no listener.
+    pub figures: Option<Arc<Figures>>,
     server: Option<Server>,
     stop: Stop,
     follower: Option<JoinHandle<()>>,
@@ -137,6 +144,7 @@ pub fn serve(
     let Some(listener) = listener else {
         return Ok(Serving {
             observer: Arc::new(Unobserved),
+            figures: None,
             server: None,
             stop: shown.stop,
             follower: None,
@@ -153,16 +161,27 @@ pub fn serve(
         shown.banner,
         shown.published,
     );
+    let begun = Box::new(|log: &dyn Log| super::publish::begun(log));
+    let past = Past::new(
+        Arc::clone(log),
+        shown.schemas,
+        shown.clock,
+        shown.history_days,
+        begun,
+    );
+    let app = app.with_past(past);
     let failed = |error: std::io::Error| Failure::Failed(error.into());
     let server = Server::start(listener, Arc::new(app)).map_err(failed)?;
     tracing::info!("serving http://{}/", server.address);
     let (log, stop) = (Arc::clone(log), shown.stop.clone());
+    let shown_of = Arc::clone(&figures);
     let follower = std::thread::Builder::new()
         .name("figures".to_owned())
         .spawn(move || figures.follow(&*log, &|| stop.is_requested()))
         .map_err(failed)?;
     Ok(Serving {
         observer: metrics,
+        figures: Some(shown_of),
         server: Some(server),
         stop: shown.stop,
         follower: Some(follower),

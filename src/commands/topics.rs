@@ -24,10 +24,20 @@ pub struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Make those topics that are missing: inputs, reference data, outputs.
+    #[command(after_help = CREATE)]
     Create(Options),
     /// Say what is missing, or not as it must be.
+    #[command(after_help = CHECK)]
     Check(Options),
 }
+
+const CREATE: &str = "\
+Examples:
+  gpad-live topics create --config /etc/gpad-live.toml
+  GPAD_TOPICS_PARTITIONS=32 gpad-live topics create";
+const CHECK: &str = "\
+Examples:
+  gpad-live topics check --config /etc/gpad-live.toml";
 
 #[derive(Debug, clap::Args)]
 struct Options {

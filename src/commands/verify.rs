@@ -22,6 +22,11 @@ use crate::service::verify::{Options, Report, verify};
 /// digests are of. The service may go on working meanwhile.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+Examples:
+  gpad-live verify --config /etc/gpad-live.toml
+  gpad-live verify --embedded /var/lib/gpad-live        # with the service stopped
+  gpad-live verify --skip-input
+
 Answers with a summary and exit code 0, or with each fault on a line of its own and exit code 1:
   gap, repeated, torn, hash, offsets, sum, altered, unaccounted, unreadable: task, sequence, topic, and what is wrong
 

@@ -75,6 +75,8 @@ pub enum ConfigError {
 pub struct Shown {
     pub key: &'static str,
     pub value: String,
+    /// What it may be, in words.
+    pub expected: String,
     pub origin: Origin,
 }
 
@@ -184,6 +186,7 @@ impl Source {
         self.shown.push(Shown {
             key,
             value: show(&value),
+            expected: expected.to_owned(),
             origin,
         });
         Ok(value)

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use chrono::{DateTime, Datelike, Months, NaiveDate, Offset, TimeZone};
+use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveDateTime, Offset, TimeZone};
 
 pub const MILLIS_PER_SECOND: i64 = 1_000;
 pub const MILLIS_PER_MINUTE: i64 = 60_000;
@@ -142,6 +142,24 @@ impl Timestamp {
         Day(i32::try_from(local.div_euclid(MILLIS_PER_DAY)).unwrap_or(i32::MAX))
     }
 
+    /// Reads an instant as RFC 3339 has it, or in UTC without saying so, down to a day alone.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+            return Some(Self(at.timestamp_millis()));
+        }
+        let formats = [
+            "%Y-%m-%dT%H:%M:%S%.f",
+            "%Y-%m-%dT%H:%M",
+            "%Y-%m-%d %H:%M:%S",
+        ];
+        let mut formats = formats.into_iter();
+        let at = formats.find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
+        let midnight = || text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0);
+        let at = at.or_else(midnight)?;
+        Some(Self(at.and_utc().timestamp_millis()))
+    }
+
     /// RFC 3339 in UTC with milliseconds, or the bare number beyond chrono's years.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
@@ -259,7 +277,6 @@ fn summer_time_by_rule(year: i32) -> Option<(i64, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::NaiveDateTime;
 
     fn local(text: &str) -> Local {
         let at = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M").expect("a local time");

@@ -25,6 +25,7 @@ const WAIT: Duration = Duration::from_millis(200);
 /// A record taken out of the reader, so that the figures are locked for moments only.
 struct Taken {
     topic: usize,
+    partition: i32,
     key: Vec<u8>,
     value: Option<Vec<u8>>,
     offset: i64,
@@ -138,6 +139,11 @@ impl Figures {
             if take(&mut state, &self.plan, &topics[record.topic], &record).is_none() {
                 tracing::debug!(topic = topics[record.topic], "a record that is not ours");
             }
+            // Aggregates come first among the topics.
+            if record.topic < self.plan.aggregates.len() {
+                let place = (record.topic, record.partition);
+                state.positions.insert(place, record.offset + 1);
+            }
         }
         state.version += 1;
     }
@@ -167,6 +173,7 @@ fn take(state: &mut State, plan: &AggregatePlan, topic: &str, record: &Taken) ->
 fn copy(topic: usize, message: &Message<'_>) -> Taken {
     Taken {
         topic,
+        partition: message.partition,
         key: message.key.unwrap_or_default().to_vec(),
         value: message.value.map(<[u8]>::to_vec),
         offset: message.offset,

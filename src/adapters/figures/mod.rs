@@ -5,14 +5,17 @@
 //! to a question about them says so.
 
 mod follow;
+pub mod history;
+pub mod known;
 mod ledger;
 mod places;
 pub mod quality;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::domain::aggregate::{Published, Row};
+use crate::domain::aggregate::{Finality, Published, Row};
 use crate::domain::place::{Level, Place};
 use crate::domain::reference::{PracticeRow, Reference};
 use crate::domain::time::{Day, Timestamp};
@@ -25,7 +28,7 @@ pub use places::Places;
 const MOST_ROWS: usize = 3_000_000;
 
 /// Which row, within its aggregate. Ordered so that the windows of one level lie together.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RowKey {
     pub level: Level,
     /// Which of the aggregate's windows.
@@ -38,12 +41,46 @@ pub struct RowKey {
     pub dimensions: u64,
 }
 
+/// Where a row lies among those of one level and window of its aggregate; ordered as they are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    pub window: i32,
+    pub code: Arc<str>,
+    pub printed: u64,
+    pub dimensions: u64,
+}
+
+impl RowKey {
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark {
+            window: self.window,
+            code: Arc::clone(&self.code),
+            printed: self.printed,
+            dimensions: self.dimensions,
+        }
+    }
+
+    fn at(level: Level, at: usize, mark: &Mark) -> Self {
+        Self {
+            level,
+            at,
+            window: mark.window,
+            code: Arc::clone(&mark.code),
+            printed: mark.printed,
+            dimensions: mark.dimensions,
+        }
+    }
+}
+
 /// What a row says.
 #[derive(Debug, Clone)]
 pub struct Held {
     /// By measure, as the aggregate declares them.
     pub sums: Box<[i64]>,
     pub published: Published,
+    /// As it stood at a time before: of how it was published then only the revision is known.
+    pub is_taken_back: bool,
 }
 
 /// Rows of one aggregate.
@@ -68,6 +105,8 @@ pub struct State {
     pub is_complete: bool,
     /// Grows with everything read.
     pub version: u64,
+    /// Up to where aggregates' topics are taken in, by aggregate and partition: what is next to read.
+    positions: BTreeMap<(usize, i32), i64>,
 }
 
 /// The figures, shared by those who show them.
@@ -100,6 +139,14 @@ impl Figures {
 }
 
 impl State {
+    /// Of a row whose publication is not known.
+    const UNKNOWN: Published = Published {
+        as_of: Timestamp(0),
+        revision: 0,
+        finality: Finality::Provisional,
+        by_idleness: false,
+    };
+
     /// Rows of an aggregate at one level whose windows start in `[from, to]`.
     pub fn rows(
         &self,
@@ -130,6 +177,20 @@ impl State {
         let range = (from <= to)
             .then(|| self.tables[aggregate].range(bound(from)..bound(to.saturating_add(1))));
         range.into_iter().flatten()
+    }
+
+    /// The same behind a row, whether it is still there or not.
+    pub fn rows_behind(
+        &self,
+        aggregate: usize,
+        (level, at): (Level, usize),
+        row: &Mark,
+        to: i32,
+    ) -> impl Iterator<Item = (&RowKey, &Held)> {
+        let row = RowKey::at(level, at, row);
+        let bounds = (Bound::Excluded(row), Bound::Unbounded);
+        let rows = self.tables[aggregate].range(bounds);
+        rows.take_while(move |(key, _)| key.level == level && key.at == at && key.window <= to)
     }
 
     /// The first window from which rows of this level are held; `None`: all of them are.
@@ -193,21 +254,10 @@ impl State {
         self.changed[at] = self.version + 1;
         let table = &mut self.tables[at];
         let before = table.len();
-        match &row.figures {
-            Some(figures) => {
-                let sums = figures.counts.iter().map(|(_, value)| *value).collect();
-                table.insert(
-                    key,
-                    Held {
-                        sums,
-                        published: row.published,
-                    },
-                );
-            }
-            None => {
-                table.remove(&key);
-            }
-        }
+        match known::held(row) {
+            Some(held) => table.insert(key, held),
+            None => table.remove(&key),
+        };
         self.rows = self.rows + table.len() - before;
         if self.rows > MOST_ROWS {
             self.let_go();
@@ -269,7 +319,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::aggregate::{Figures as RowFigures, Finality, Span};
+    use crate::domain::aggregate::{Figures as RowFigures, Span};
 
     fn row(plan: &AggregatePlan, code: &str, day: i32, count: Option<i64>) -> Row {
         let aggregate = &plan.aggregates[3];

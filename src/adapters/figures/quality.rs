@@ -21,6 +21,17 @@ pub fn aggregate(figures: &Figures) -> Option<(usize, &Aggregate)> {
     fits.then_some((at, aggregate))
 }
 
+/// Where the rows lie that a level's flaws are worked out from.
+#[must_use]
+pub const fn read_at(level: Level) -> Level {
+    match level {
+        Level::Supplier | Level::England => Level::Supplier,
+        Level::Practice | Level::Pcn | Level::SubIcb | Level::Icb | Level::Region => {
+            Level::Practice
+        }
+    }
+}
+
 /// One row's flaws: whose system, where.
 pub struct Flawed<'s> {
     pub day: Day,
@@ -103,13 +114,7 @@ impl<'s> Beside<'s> {
             let Some(aggregate) = aggregate else {
                 return places;
             };
-            let by_supplier = matches!(level, Level::Supplier | Level::England);
-            let read = if by_supplier {
-                Level::Supplier
-            } else {
-                Level::Practice
-            };
-            for row in rows(state, aggregate, read, day, day) {
+            for row in rows(state, aggregate, read_at(level), day, day) {
                 let code = match level {
                     Level::Supplier | Level::Practice => row.code,
                     Level::England => ENGLAND,

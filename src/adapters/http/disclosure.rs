@@ -1,6 +1,7 @@
 //! Disclosure control: what leaves of counts finer than a sub-ICB (domain.md §7).
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::place::Level;
 
@@ -45,10 +46,19 @@ impl Disclosure {
     }
 
     #[must_use]
-    pub fn described(self) -> Value {
-        let rule = "finer than sub-ICB, counts of 1 to 4 are suppressed (null), others are rounded to the nearest 5; what is derived is derived from those";
-        json!({ "applied": self.applies, "rule": rule })
+    pub const fn described(self) -> DisclosureControl {
+        DisclosureControl {
+            applied: self.applies,
+            rule: "finer than sub-ICB, counts of 1 to 4 are suppressed (null), others are rounded to the nearest 5; what is derived is derived from those",
+        }
     }
+}
+
+/// Whether counts of an answer are suppressed and rounded, and how.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DisclosureControl {
+    applied: bool,
+    rule: &'static str,
 }
 
 #[cfg(test)]

@@ -1,13 +1,23 @@
 //! HTTP: metrics, health, the page and the API.
+#![allow(
+    unused_qualifications,
+    reason = "the macros of the API's document write every path in full"
+)]
 
 mod api;
+mod asked;
 mod assets;
+mod conditional;
 pub mod definitions;
 mod disclosure;
+mod document;
+mod known;
 mod live;
+mod paging;
 mod places;
 mod problem;
 mod quality;
+mod rows;
 mod seasons;
 pub mod summary;
 mod suppliers;
@@ -16,6 +26,7 @@ mod totals;
 mod variation;
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -23,14 +34,18 @@ use std::time::{Duration, Instant};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
 
 use super::clock::{Clock, monotonic};
 use super::figures::Figures;
+use super::figures::known::Past;
 use super::metrics::{Format, Metrics};
 use super::page;
 use crate::analysis::published::PublishedTotals;
@@ -53,7 +68,10 @@ pub struct App {
     pub banner: Option<String>,
     /// What seasons are compared with where there is nothing live.
     pub published: Arc<PublishedTotals>,
+    /// What was known at times before; none where no log is at hand.
+    pub past: Option<Past>,
     cache: Mutex<Option<(Instant, Arc<str>)>>,
+    closing: AtomicBool,
 }
 
 type Served = Arc<App>;
@@ -75,12 +93,28 @@ impl App {
             reasons,
             banner,
             published,
+            past: None,
             cache,
+            closing: AtomicBool::new(false),
         }
     }
 
+    /// Also answers for times before.
+    #[must_use]
+    pub fn with_past(self, past: Past) -> Self {
+        Self {
+            past: Some(past),
+            ..self
+        }
+    }
+
+    /// The server stops: nothing that takes long is to be gone on with.
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
     fn summary(&self) -> Summary {
-        Summary::of(&self.figures, self.clock.now())
+        Summary::of(&self.figures, &self.figures.read(), self.clock.now())
     }
 
     fn page(&self) -> Arc<str> {
@@ -111,6 +145,7 @@ pub enum ServeError {
 /// A server at work.
 pub struct Server {
     pub address: SocketAddr,
+    app: Arc<App>,
     stop: tokio::sync::watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -140,6 +175,7 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        let served = Arc::clone(&app);
         let (stop, mut stopped) = tokio::sync::watch::channel(false);
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
             runtime.block_on(async move {
@@ -152,7 +188,7 @@ impl Server {
                     // The sender being gone is an order, too.
                     let _ = ordered.wait_for(|stop| *stop).await;
                 };
-                let serving = axum::serve(listener, routes(app)).with_graceful_shutdown(graceful).into_future();
+                let serving = axum::serve(listener, routes(served)).with_graceful_shutdown(graceful).into_future();
                 let overdue = async move {
                     let _ = stopped.wait_for(|stop| *stop).await;
                     tokio::time::sleep(CLOSING).await;
@@ -165,6 +201,7 @@ impl Server {
         })?;
         Ok(Self {
             address,
+            app,
             stop,
             thread: Some(thread),
         })
@@ -173,6 +210,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.app.closing.store(true, Ordering::Relaxed);
         // Nobody listens any more if the thread has ended.
         let _ = self.stop.send(true);
         if let Some(thread) = self.thread.take() {
@@ -182,6 +220,12 @@ impl Drop for Server {
 }
 
 fn routes(app: Served) -> Router {
+    let (api, _) = document::router().split_for_parts();
+    let api = api
+        .route("/api/v1/totals/{aggregate}", get(totals::totals))
+        .route("/api/v1/places", get(places::places))
+        .route("/api/v1/suppliers", get(suppliers::suppliers))
+        .route("/api/v1/definitions", get(definitions::definitions));
     Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))
@@ -190,29 +234,20 @@ fn routes(app: Served) -> Router {
             get(|| async { Json(json!({ "status": "live" })) }),
         )
         .route("/readyz", get(ready))
-        .route("/api/v1/summary", get(api::summary))
-        .route("/api/v1/ledger", get(api::ledger))
-        .route("/api/v1/aggregates", get(api::aggregates))
-        .route("/api/v1/aggregates/{name}", get(api::rows))
-        .route("/api/v1/variation", get(variation::variation))
-        .route("/api/v1/seasons", get(seasons::seasons))
-        .route("/api/v1/quality", get(quality::quality))
-        .route("/api/v1/totals/{aggregate}", get(totals::totals))
-        .route("/api/v1/places", get(places::places))
-        .route("/api/v1/suppliers", get(suppliers::suppliers))
-        .route("/api/v1/definitions", get(definitions::definitions))
+        .merge(api.layer(middleware::from_fn(conditional::tagged)))
         .route("/api/v1/events", get(live::events))
         .route("/definitions", get(definitions::page))
         .route("/assets/{version}/{*name}", get(assets::asset))
         .fallback(|| async {
             Problem::new(
                 StatusCode::NOT_FOUND,
-                "nothing is served at this path; see /",
+                "nothing is served at this path; see / and /api/v1/openapi.json",
             )
         })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here")
         })
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .with_state(app)
 }
 

@@ -1,38 +1,102 @@
 //! `/api/v1/quality`: the score of the data, and what it is made of, by supplier, practice and day.
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
-use super::disclosure::Disclosure;
-use super::problem::Problem;
+use super::asked::{AskedDay, AskedLevel, AskedRows, AskedTime, Rows, in_order, level_of};
+use super::disclosure::{Disclosure, DisclosureControl};
+use super::known::{Moment, quality_slice};
+use super::paging::{AskedLimit, Paging};
+use super::problem::{Problem, Told};
 use super::summary::iso;
-use super::table::{Format, Table};
+use super::table::{Format, Paged, respond};
 use super::{App, Served, blocking};
-use crate::adapters::figures::quality::{Beside, aggregate, rows};
+use crate::adapters::figures::Mark;
+use crate::adapters::figures::quality::{Beside, aggregate, read_at, rows};
 use crate::analysis::score::{Component, Flaws, score};
 use crate::domain::place::Level;
 use crate::domain::time::{Day, Timestamp};
 
-/// Rows of one answer.
-const MOST_ROWS: usize = 10_000;
-
-#[derive(Debug, Default, Deserialize)]
+/// Whose quality is asked for.
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Asked {
-    level: Option<String>,
+    /// `supplier` without it.
+    #[param(inline)]
+    level: Option<AskedLevel>,
+    /// One code of the level; all without it.
+    #[param(example = "EMIS")]
     code: Option<String>,
-    from: Option<String>,
-    to: Option<String>,
-    format: Option<String>,
+    /// The first day; without it the first of the last one's month.
+    #[param(inline)]
+    from: Option<AskedDay>,
+    /// The last day; without it today.
+    #[param(inline)]
+    to: Option<AskedDay>,
+    /// Most rows of one answer.
+    #[param(inline)]
+    limit: Option<AskedLimit>,
+    /// Behind which row to begin: from the `next` of the answer before.
+    cursor: Option<String>,
+    /// The figures as they stood at this time, within `state.history_days`.
+    #[param(inline)]
+    as_known_at: Option<AskedTime>,
+    /// How the rows are written; without it as the header `Accept` says.
+    #[param(inline)]
+    format: Option<Format>,
+}
+
+impl Rows for Asked {
+    fn format(&self) -> Option<Format> {
+        self.format
+    }
+}
+
+/// The score of the data, day by day.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct QualityAnswer {
+    /// What the score is.
+    score: &'static str,
+    level: &'static str,
+    from: String,
+    to: String,
+    /// The time that the figures stood at, where one was asked for.
+    as_known_at: Option<String>,
+    as_of: Option<String>,
+    is_complete: bool,
+    /// There are more rows than these: `next` has them.
+    is_truncated: bool,
+    /// Days from which on all rows are held; null: all are.
+    held_from: Option<String>,
+    disclosure_control: DisclosureControl,
+    /// The address of the next page, of the same question.
+    next: Option<String>,
+    rows: Vec<Row>,
+}
+
+impl Paged for QualityAnswer {
+    type Row = Row;
+
+    fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
 }
 
 /// A place's day. A component stands as the count that is flawed, and the count that it is of.
-#[derive(Debug, Default, Serialize)]
-struct Row {
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = QualityRow)]
+pub struct Row {
     day: String,
     level: &'static str,
     code: String,
@@ -69,93 +133,111 @@ pub fn told_score(flaws: &Flaws, disclosure: Disclosure) -> Option<f64> {
 /// What a score beside a figure is, for those who read the answer.
 pub const SCORE: &str = "0 to 100: the mean, over the components that apply, of the share without flaw (category, status, mode, HCP type, wait, contradictions, unbooked consultations); /api/v1/quality has the components";
 
+/// The score of the data and what it is made of, by supplier, practice or place, day by day.
+#[utoipa::path(
+    get,
+    path = "/api/v1/quality",
+    tag = "figures",
+    params(Asked),
+    responses(
+        (status = 200, description = "The rows, in the order of days and codes.", content((QualityAnswer = "application/json"), (String = "text/csv")), headers(("etag" = String), ("link" = String, description = "The next page, rel=next."))),
+        (status = 304, description = "As If-None-Match has it."),
+        (status = 400, description = "A parameter is wrong, or `as_known_at` is not kept.", body = Told, content_type = "application/problem+json"),
+        (status = 404, description = "The aggregate `quality` is not declared as the score needs it.", body = Told, content_type = "application/problem+json"),
+        (status = 503, description = "`as_known_at`: others are being answered, or the figures are still being read.", body = Told, content_type = "application/problem+json"),
+    )
+)]
 pub async fn quality(
     State(app): State<Served>,
-    headers: HeaderMap,
-    asked: Result<Query<Asked>, QueryRejection>,
+    AskedRows { asked, format }: AskedRows<Asked>,
 ) -> Result<Response, Problem> {
-    let Query(asked) = asked.map_err(|error| Problem::wrong(error.body_text()))?;
-    let format = Format::asked(asked.format.as_deref(), &headers)?;
-    blocking(move || Ok(answer(&app, &asked)?.respond(format))).await
+    blocking(move || Ok(respond(&answer(&app, &asked)?, format))).await
 }
 
-fn answer(app: &App, asked: &Asked) -> Result<Table<Row>, Problem> {
+fn answer(app: &App, asked: &Asked) -> Result<QualityAnswer, Problem> {
     let declared = aggregate(&app.figures).ok_or_else(|| {
         let why = "the score needs the aggregate `quality` by practice and supplier, with the dimension supplier, as deploy/aggregates.toml declares it";
         Problem::new(StatusCode::NOT_FOUND, why)
     })?;
-    let level = match asked.level.as_deref() {
-        None => Level::Supplier,
-        Some(label) => Level::from_label(label).ok_or_else(|| {
-            let labels = Level::ALL.map(Level::label).join(", ");
-            Problem::wrong(format!("level: `{label}` is none of {labels}"))
-        })?,
-    };
-    let today = app.clock.now().london_day();
-    let day = |name, text: &Option<String>, otherwise| match text {
-        None => Ok(otherwise),
-        Some(text) => (text.parse().map(Day::from_date))
-            .map_err(|_| Problem::wrong(format!("{name}: `{text}` is no day such as 2022-02-28"))),
-    };
-    let to = day("to", &asked.to, today)?;
-    let from = day("from", &asked.from, to.month().first_day().min(to))?;
-    if to < from {
-        return Err(Problem::wrong("to: is before from"));
-    }
-    let state = app.figures.read();
+    let level = level_of(asked.level, Level::Supplier, &Level::ALL)?;
+    let moment = Moment::of(app, asked.as_known_at);
+    let to = asked.to.map_or(moment.today, |AskedDay(day)| day);
+    let first = to.month().first_day().min(to);
+    let (from, to) = in_order(asked.from.map_or(first, |AskedDay(day)| day), to)?;
+    let code = asked.code.as_deref();
+    let known_at = moment.told();
+    let question = [
+        ("level", Some(level.label())),
+        ("code", code),
+        ("from", Some(&*iso(from))),
+        ("to", Some(&*iso(to))),
+        ("as_known_at", known_at.as_deref()),
+        ("format", asked.format.map(Format::label)),
+    ];
+    let paging = Paging::new(
+        "/api/v1/quality",
+        &question,
+        asked.limit,
+        asked.cursor.as_deref(),
+    )?;
+    let state = moment.view(app, || {
+        let of = quality_slice(app, level, code, from, to);
+        // Whichever the level: the days that have rows are those of the suppliers.
+        let days = quality_slice(app, Level::Supplier, None, from, to);
+        [of, days].into_iter().flatten().collect()
+    })?;
     let disclosure = Disclosure::of(level);
-    let is_asked = |code: &str| asked.code.as_deref().is_none_or(|asked| asked == code);
-    let mut found = Vec::new();
-    if level == Level::Practice {
+    let is_asked = |asked: &str| code.is_none_or(|code| asked == code);
+    let marked = |day: Day, code: &str, supplier: u64| Mark {
+        window: day.0,
+        code: Arc::from(code),
+        printed: 0,
+        dimensions: supplier,
+    };
+    let (found, next) = if level == Level::Practice {
         let of_practices = rows(&state, declared, level, from, to);
-        found.extend(
-            (of_practices.filter(|row| is_asked(row.code)))
-                .take(MOST_ROWS + 1)
-                .map(|row| (row.day, row.code, Some(row.supplier.label()), row.flaws)),
-        );
+        let found = of_practices.filter(|row| is_asked(row.code)).map(|row| {
+            let mark = marked(row.day, row.code, row.supplier as u64);
+            let code = row.code.to_owned();
+            (mark, (row.day, code, Some(row.supplier.label()), row.flaws))
+        });
+        let mut found: Vec<_> = found.collect();
+        found.sort_by(|one, other| one.0.cmp(&other.0));
+        paging.take(found.into_iter())
     } else {
         let mut beside = Beside::new(&app.figures, &state, level);
         // Days without a row are none: the days that are held bound the work, not those that are asked for.
         let held = rows(&state, declared, Level::Supplier, from, to);
-        let days: std::collections::BTreeSet<Day> = held.map(|row| row.day).collect();
-        for day in days {
+        let days: BTreeSet<Day> = held.map(|row| row.day).collect();
+        let found = days.into_iter().flat_map(|day| {
             let of_day = beside.day(day).iter().filter(|(code, _)| is_asked(code));
-            found.extend(of_day.map(|(code, flaws)| (day, *code, None, *flaws)));
-            if found.len() > MOST_ROWS {
-                break;
-            }
-        }
-    }
-    let is_truncated = found.len() > MOST_ROWS;
-    found.truncate(MOST_ROWS);
+            let found = of_day.map(|(code, flaws)| {
+                let row = (day, (*code).to_owned(), None, *flaws);
+                (marked(day, code, 0), row)
+            });
+            found.collect::<Vec<_>>()
+        });
+        paging.take(found)
+    };
     let rows = found.into_iter().map(|(day, code, supplier, flaws)| {
-        let name = state.places.name(level, code);
-        row(day, (level, code, name), supplier, &flaws)
+        let name = state.places.name(level, &code);
+        row(day, (level, &code, name), supplier, &flaws)
     });
-    Ok(Table {
+    let held_from = state.held_from(declared.0, (read_at(level), 0));
+    Ok(QualityAnswer {
         rows: rows.collect(),
-        about: json!({
-            "score": SCORE,
-            "level": level.label(),
-            "from": iso(from),
-            "to": iso(to),
-            "as_of": state.as_of().map(Timestamp::to_rfc3339),
-            "is_complete": state.is_complete,
-            "is_truncated": is_truncated,
-            "held_from": state.held_from(declared.0, (read_at(level), 0)).map(|from| iso(Day(from))),
-            "disclosure_control": disclosure.described(),
-        }),
+        score: SCORE,
+        level: level.label(),
+        from: iso(from),
+        to: iso(to),
+        as_known_at: known_at,
+        as_of: state.as_of().map(Timestamp::to_rfc3339),
+        is_complete: state.is_complete,
+        is_truncated: next.is_some(),
+        held_from: held_from.map(|from| iso(Day(from))),
+        disclosure_control: disclosure.described(),
+        next,
     })
-}
-
-/// Where the rows lie that a level's flaws are worked out from.
-const fn read_at(level: Level) -> Level {
-    match level {
-        Level::Supplier | Level::England => Level::Supplier,
-        Level::Practice | Level::Pcn | Level::SubIcb | Level::Icb | Level::Region => {
-            Level::Practice
-        }
-    }
 }
 
 fn row(

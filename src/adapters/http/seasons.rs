@@ -2,21 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
-use super::disclosure::Disclosure;
-use super::problem::Problem;
+use super::asked::{AskedLevel, AskedRows, AskedTime, Rows, level_of};
+use super::disclosure::{Disclosure, DisclosureControl};
+use super::known::{Moment, View, quality_slice};
+use super::paging::{AskedLimit, Paging};
+use super::problem::{Problem, Told};
 use super::quality::{SCORE, told_score};
 use super::summary::iso;
-use super::table::{Format, Table, rounded};
+use super::table::{Format, Paged, respond, rounded};
 use super::{App, Served, blocking};
-use crate::adapters::figures::State as Held;
+use crate::adapters::figures::known::{Slice, Within};
 use crate::adapters::figures::quality::Beside;
+use crate::adapters::figures::{Mark, State as Held};
 use crate::analysis::seasons::{Counted, Months, Season, Source, Winter};
 use crate::domain::aggregate::Measure;
 use crate::domain::calendar::working_weekdays_between;
@@ -32,18 +35,93 @@ const GEOGRAPHY: [Level; 6] = [
     Level::England,
 ];
 
-#[derive(Debug, Default, Deserialize)]
+/// Whose seasons are asked for.
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Asked {
-    level: Option<String>,
+    /// A level of geography; `england` without it.
+    #[param(inline)]
+    level: Option<AskedLevel>,
+    /// The place; every level other than england needs one.
+    #[param(example = "QVV")]
     code: Option<String>,
-    by: Option<String>,
-    format: Option<String>,
+    /// Months, or winter years of October to September; `month` without it.
+    #[param(inline)]
+    by: Option<By>,
+    /// Most rows of one answer.
+    #[param(inline)]
+    limit: Option<AskedLimit>,
+    /// Behind which row to begin: from the `next` of the answer before.
+    cursor: Option<String>,
+    /// The figures as they stood at this time, within `state.history_days`.
+    #[param(inline)]
+    as_known_at: Option<AskedTime>,
+    /// How the rows are written; without it as the header `Accept` says.
+    #[param(inline)]
+    format: Option<Format>,
+}
+
+impl Rows for Asked {
+    fn format(&self) -> Option<Format> {
+        self.format
+    }
+}
+
+/// What rows are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum By {
+    Month,
+    WinterYear,
+}
+
+/// What rows are about.
+#[derive(Debug, Serialize, ToSchema)]
+struct About {
+    level: &'static str,
+    code: String,
+    name: String,
+    /// How the rate is made.
+    per_working_weekday: &'static str,
+    /// What the score is.
+    score: &'static str,
+    /// The time that live figures stood at, where one was asked for.
+    as_known_at: Option<String>,
+    as_of: Option<String>,
+    is_complete: bool,
+    /// Days from which on all rows are held; null: all are.
+    held_from: Option<String>,
+    disclosure_control: DisclosureControl,
+}
+
+/// A place's seasons.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SeasonsAnswer<R> {
+    #[serde(flatten)]
+    about: About,
+    /// There are more rows than these: `next` has them.
+    is_truncated: bool,
+    /// The address of the next page, of the same question.
+    next: Option<String>,
+    rows: Vec<R>,
+}
+
+impl<R: Serialize + Default> Table for SeasonsAnswer<R> {
+    type Row = R;
+
+    fn rows(&self) -> &[R] {
+        &self.rows
+    }
+
+    fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
 }
 
 /// A month against earlier ones; changes are relative and per working weekday: 0.1 is a tenth more.
-#[derive(Debug, Default, Serialize)]
-struct MonthRow {
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct MonthRow {
     month: String,
     winter_year: String,
     /// `live`, or `published` where this service has not counted.
@@ -70,8 +148,8 @@ struct MonthRow {
 }
 
 /// Whole months of October to September.
-#[derive(Debug, Default, Serialize)]
-struct WinterRow {
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct WinterRow {
     winter_year: String,
     months: u32,
     appointments: i64,
@@ -82,26 +160,38 @@ struct WinterRow {
     change_on_year_before: Option<f64>,
 }
 
+/// Months per working weekday against the same month of earlier years, or winter years.
+#[utoipa::path(
+    get,
+    path = "/api/v1/seasons",
+    tag = "figures",
+    params(Asked),
+    responses(
+        (status = 200, description = "Months, or winter years, in their order.", content((SeasonsAnswers = "application/json"), (String = "text/csv")), headers(("etag" = String), ("link" = String, description = "The next page, rel=next."))),
+        (status = 304, description = "As If-None-Match has it."),
+        (status = 400, description = "A parameter is wrong, or `as_known_at` is not kept.", body = Told, content_type = "application/problem+json"),
+        (status = 404, description = "Nothing is known of the place, live or published.", body = Told, content_type = "application/problem+json"),
+        (status = 503, description = "`as_known_at`: others are being answered, or the figures are still being read.", body = Told, content_type = "application/problem+json"),
+    )
+)]
 pub async fn seasons(
     State(app): State<Served>,
-    headers: HeaderMap,
-    asked: Result<Query<Asked>, QueryRejection>,
+    AskedRows { asked, format }: AskedRows<Asked>,
 ) -> Result<Response, Problem> {
-    let Query(asked) = asked.map_err(|error| Problem::wrong(error.body_text()))?;
-    let format = Format::asked(asked.format.as_deref(), &headers)?;
     blocking(move || answer(&app, &asked, format)).await
 }
 
+/// By what was asked.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is named in the API's document alone")]
+enum SeasonsAnswers {
+    Months(SeasonsAnswer<MonthRow>),
+    Winters(SeasonsAnswer<WinterRow>),
+}
+
 fn answer(app: &App, asked: &Asked, format: Format) -> Result<Response, Problem> {
-    let level = match asked.level.as_deref() {
-        None => Level::England,
-        Some(label) => (GEOGRAPHY.into_iter())
-            .find(|level| level.label() == label)
-            .ok_or_else(|| {
-                let labels = GEOGRAPHY.map(Level::label).join(", ");
-                Problem::wrong(format!("level: `{label}` is none of {labels}"))
-            })?,
-    };
+    let level = level_of(asked.level, Level::England, &GEOGRAPHY)?;
     let code = match asked.code.as_deref() {
         Some(code) => code,
         None if level == Level::England => ENGLAND,
@@ -113,18 +203,27 @@ fn answer(app: &App, asked: &Asked, format: Format) -> Result<Response, Problem>
             return Err(Problem::wrong(why));
         }
     };
-    let by_winter = match asked.by.as_deref() {
-        None | Some("month") => false,
-        Some("winter_year") => true,
-        Some(other) => {
-            let why = format!("by: `{other}` is neither month nor winter_year");
-            return Err(Problem::wrong(why));
-        }
-    };
-    let state = app.figures.read();
-    let today = app.clock.now().london_day();
+    let by_winter = asked.by == Some(By::WinterYear);
+    let moment = Moment::of(app, asked.as_known_at);
+    let known_at = moment.told();
+    let question = [
+        ("level", Some(level.label())),
+        ("code", Some(code)),
+        ("by", by_winter.then_some("winter_year")),
+        ("as_known_at", known_at.as_deref()),
+        ("format", asked.format.map(Format::label)),
+    ];
+    let paging = Paging::new(
+        "/api/v1/seasons",
+        &question,
+        asked.limit,
+        asked.cursor.as_deref(),
+    )?;
+    let (at, measure) = declared(app, level)?;
+    let state = view(app, moment, at, (level, code))?;
+    let today = moment.today;
     let disclosure = Disclosure::of(level);
-    let (at, counts) = days(app, &state, level, code, today)?;
+    let counts = days(&state, (at, measure), (level, code), today);
     let held_from = state.held_from(at, (level, 0)).map(Day);
     let live = live(&counts, held_from, today);
     let codes = codes(&state, level, code, today);
@@ -142,20 +241,22 @@ fn answer(app: &App, asked: &Asked, format: Format) -> Result<Response, Problem>
             .filter_map(|counted| disclosed(counted, disclosure)),
         published,
     );
-    let about = json!({
-        "level": level.label(),
-        "code": code,
-        "name": state.places.name(level, code),
-        "per_working_weekday": "appointments of all days, divided by the Mondays to Fridays less bank holidays",
-        "score": SCORE,
-        "as_of": state.as_of().map(Timestamp::to_rfc3339),
-        "is_complete": state.is_complete,
-        "held_from": held_from.map(iso),
-        "disclosure_control": disclosure.described(),
-    });
+    let about = About {
+        level: level.label(),
+        code: code.to_owned(),
+        name: state.places.name(level, code).to_owned(),
+        per_working_weekday: "appointments of all days, divided by the Mondays to Fridays less bank holidays",
+        score: SCORE,
+        as_known_at: known_at,
+        as_of: state.as_of().map(Timestamp::to_rfc3339),
+        is_complete: state.is_complete,
+        held_from: held_from.map(iso),
+        disclosure_control: disclosure.described(),
+    };
     if by_winter {
-        let rows = months.winters().iter().map(winter).collect();
-        return Ok(Table { about, rows }.respond(format));
+        let rows = months.winters().into_iter().zip(0..);
+        let rows = rows.map(|(found, number)| (mark(number), winter(&found)));
+        return Ok(respond(&paged(about, &paging, rows), format));
     }
     let mut beside = Beside::new(&app.figures, &state, level);
     let mut scored = |month: Month| {
@@ -177,7 +278,53 @@ fn answer(app: &App, asked: &Asked, format: Format) -> Result<Response, Problem>
         ..row(&alone(live))
     }));
     rows.sort_by(|a, b| a.month.cmp(&b.month));
-    Ok(Table { about, rows }.respond(format))
+    let number = |row: &MonthRow| Month::parse(&row.month).map_or(0, |month| month.0);
+    let rows = rows.into_iter().map(|row| (mark(number(&row)), row));
+    Ok(respond(&paged(about, &paging, rows), format))
+}
+
+/// Rows are in the order of time.
+fn mark(number: i32) -> Mark {
+    Mark {
+        window: number,
+        code: "".into(),
+        printed: 0,
+        dimensions: 0,
+    }
+}
+
+fn paged<R>(
+    about: About,
+    paging: &Paging,
+    rows: impl Iterator<Item = (Mark, R)>,
+) -> SeasonsAnswer<R> {
+    let (rows, next) = paging.take(rows);
+    SeasonsAnswer {
+        about,
+        is_truncated: next.is_some(),
+        next,
+        rows,
+    }
+}
+
+fn view<'a>(
+    app: &'a App,
+    moment: Moment,
+    aggregate: usize,
+    (level, code): (Level, &str),
+) -> Result<View<'a>, Problem> {
+    moment.view(app, || {
+        let (from, to) = (Day(i32::MIN), moment.today);
+        let days = Slice {
+            aggregate,
+            level,
+            from: from.0,
+            to: to.0,
+            within: Within::Code(code.to_owned()),
+        };
+        let quality = quality_slice(app, level, Some(code), from, to);
+        [Some(days), quality].into_iter().flatten().collect()
+    })
 }
 
 fn alone(counted: &Counted) -> Season {
@@ -196,14 +343,8 @@ fn disclosed(counted: &Counted, disclosure: Disclosure) -> Option<Counted> {
     })
 }
 
-/// The place's appointments day by day before today, from the aggregate that has its level, and which that is.
-fn days(
-    app: &App,
-    state: &Held,
-    level: Level,
-    code: &str,
-    today: Day,
-) -> Result<(usize, BTreeMap<Day, i64>), Problem> {
+/// The aggregate that has a level's days, and which of its measures are the appointments.
+fn declared(app: &App, level: Level) -> Result<(usize, usize), Problem> {
     let name = if Disclosure::of(level).applies() {
         "practice_day"
     } else {
@@ -216,20 +357,29 @@ fn days(
         let has = is_practice || aggregate.above_practice().contains(&level);
         has.then_some((at, measure))
     });
-    let (at, measure) = found.ok_or_else(|| {
+    found.ok_or_else(|| {
         let why = format!(
             "seasons of {} need the aggregate `{name}` with that level and the measure appointments",
             level.label()
         );
         Problem::new(StatusCode::NOT_FOUND, why)
-    })?;
+    })
+}
+
+/// The place's appointments day by day before today.
+fn days(
+    state: &Held,
+    (at, measure): (usize, usize),
+    (level, code): (Level, &str),
+    today: Day,
+) -> BTreeMap<Day, i64> {
     let mut counts = BTreeMap::new();
     for (key, held) in state.rows(at, level, Day(i32::MIN), Day(today.0 - 1)) {
         if *key.code == *code {
             *counts.entry(Day(key.window)).or_default() += held.sums[measure];
         }
     }
-    Ok((at, counts))
+    counts
 }
 
 /// Months as far as they are counted: from the first day that has anything, before today.

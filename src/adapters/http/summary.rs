@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::disclosure::Disclosure;
 use super::quality::told_score;
+use crate::adapters::figures::known::{Slice, Within};
 use crate::adapters::figures::quality::Beside;
 use crate::adapters::figures::{Figures, State};
 use crate::analysis::score::Flaws;
@@ -21,11 +23,14 @@ const ACTIVITY: &str = "activity";
 const CAPACITY: &str = "capacity";
 const QUALITY: &str = "quality";
 
-#[derive(Debug, Serialize)]
+/// England, its regions and ICBs: today and this month.
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Summary {
-    /// The service's time; simulated in a demonstration.
+    /// The service's time, simulated in a demonstration; or the time that was asked for.
     pub now: String,
-    /// The greatest time of extraction that went in.
+    /// The time that the figures stood at, where one was asked for.
+    pub as_known_at: Option<String>,
+    /// The greatest time of extraction that went in; null of a time before.
     pub as_of: Option<String>,
     /// Today, or the latest day before that has figures.
     pub day: String,
@@ -38,13 +43,16 @@ pub struct Summary {
     pub places: Vec<Place>,
     /// England, day by day of the month.
     pub days: Vec<DayCount>,
-    /// How sure the month's rows of England are.
+    /// How sure the month's rows of England are: how many are `provisional`, `final`, `restated`; `not_kept` of rows that
+    /// have changed since the time asked for.
     pub finality: BTreeMap<&'static str, u64>,
     /// By supplier, this month.
     pub quality: Vec<Quality>,
 }
 
-#[derive(Debug, Default, Serialize)]
+/// A place's day and month.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = SummaryPlace)]
 pub struct Place {
     pub level: &'static str,
     pub code: String,
@@ -55,7 +63,8 @@ pub struct Place {
 }
 
 /// What was published of some days at one place.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+#[schema(as = SummaryBlock)]
 pub struct Block {
     pub appointments: i64,
     pub status: BTreeMap<&'static str, i64>,
@@ -67,13 +76,16 @@ pub struct Block {
     pub quality_score: Option<f64>,
 }
 
-#[derive(Debug, Serialize)]
+/// A day's appointments.
+#[derive(Debug, Serialize, ToSchema)]
 pub struct DayCount {
     pub day: String,
     pub appointments: i64,
 }
 
-#[derive(Debug, Serialize)]
+/// A supplier's data of the month.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SupplierQuality)]
 pub struct Quality {
     pub supplier: String,
     /// 0 to 100.
@@ -129,9 +141,9 @@ struct Span {
 }
 
 impl Summary {
+    /// Of the figures as they stand, or stood.
     #[must_use]
-    pub fn of(figures: &Figures, now: Timestamp) -> Self {
-        let state = figures.read();
+    pub fn of(figures: &Figures, state: &State, now: Timestamp) -> Self {
         let today = now.london_day();
         let activity = figures.plan.find(ACTIVITY);
         let day = activity
@@ -144,10 +156,10 @@ impl Summary {
         let mut places: BTreeMap<(Level, String), Place> = BTreeMap::new();
         for level in [Level::England, Level::Region, Level::Icb] {
             if let Some((at, aggregate)) = activity {
-                add_activity(&state, (at, aggregate), level, span, &mut places);
+                add_activity(state, (at, aggregate), level, span, &mut places);
             }
             if let Some((at, aggregate)) = figures.plan.find(CAPACITY) {
-                add_capacity(&state, (at, aggregate), level, span, &mut places);
+                add_capacity(state, (at, aggregate), level, span, &mut places);
             }
         }
         for ((level, code), place) in &mut places {
@@ -159,11 +171,12 @@ impl Summary {
                 .clone_into(&mut place.region);
             place.code.clone_from(code);
         }
-        add_scores(figures, &state, span, &mut places);
+        add_scores(figures, state, span, &mut places);
         let (days, finality) =
-            activity.map_or_else(Default::default, |(at, _)| days(&state, at, span));
+            activity.map_or_else(Default::default, |(at, _)| days(state, at, span));
         Self {
             now: now.to_rfc3339(),
+            as_known_at: None,
             as_of: state.as_of().map(Timestamp::to_rfc3339),
             day: iso(day),
             day_is_today: day == today,
@@ -180,9 +193,33 @@ impl Summary {
             places: in_regions(places),
             days,
             finality,
-            quality: quality(&state, figures, span),
+            quality: quality(state, figures, span),
         }
     }
+}
+
+/// What a summary of a time before is made of: the days of its month so far.
+#[must_use]
+pub fn slices(figures: &Figures, today: Day) -> Vec<Slice> {
+    let levels = [Level::England, Level::Region, Level::Icb];
+    let sources = [
+        (ACTIVITY, &levels[..]),
+        (CAPACITY, &levels[..]),
+        (QUALITY, &[Level::Supplier, Level::Practice][..]),
+    ];
+    let slices = sources.into_iter().flat_map(|(name, levels)| {
+        let found = figures.plan.find(name).map(|(at, _)| at);
+        found.into_iter().flat_map(|aggregate| {
+            levels.iter().map(move |level| Slice {
+                aggregate,
+                level: *level,
+                from: today.month().first_day().0,
+                to: today.0,
+                within: Within::All,
+            })
+        })
+    });
+    slices.collect()
 }
 
 /// An ISO date.
@@ -305,7 +342,11 @@ fn days(state: &State, at: usize, span: Span) -> Days {
     let mut finality = BTreeMap::from([("provisional", 0), ("final", 0), ("restated", 0)]);
     for (key, held) in state.rows(at, Level::England, span.from, span.day) {
         *counts.entry(Day(key.window)).or_default() += held.sums.first().copied().unwrap_or(0);
-        let label = label_of(held.published.finality);
+        let label = if held.is_taken_back {
+            "not_kept"
+        } else {
+            label_of(held.published.finality)
+        };
         *finality.entry(label).or_default() += 1;
     }
     let days = counts.into_iter().map(|(day, appointments)| DayCount {

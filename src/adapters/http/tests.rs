@@ -1,5 +1,7 @@
 //! What is derived when read, asked for over HTTP, from rows on the topics of a log.
 
+mod document;
+mod protocol;
 mod totals;
 mod world;
 

@@ -3,20 +3,23 @@
 mod group;
 mod month;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
-use super::disclosure::Disclosure;
-use super::problem::Problem;
+use super::asked::{AskedMonth, AskedRows, AskedTime, Rows};
+use super::disclosure::{Disclosure, DisclosureControl};
+use super::known::{Moment, View, quality_slice};
+use super::paging::{AskedLimit, Paging};
+use super::problem::{Problem, Told};
 use super::quality::{SCORE, told_score};
-use super::table::{Format, Table, rounded};
+use super::table::{Format, Paged, respond, rounded};
 use super::{App, Served, blocking};
-use crate::adapters::figures::State as Held;
+use crate::adapters::figures::known::{Slice, Within};
 use crate::adapters::figures::quality::Beside;
+use crate::adapters::figures::{Mark, State as Held};
 use crate::analysis::variation::{Compared, Indicator, compare};
 use crate::domain::place::{ENGLAND, Level};
 use crate::domain::time::{Month, Timestamp};
@@ -34,19 +37,103 @@ const PARENTS: [Level; 5] = [
     Level::England,
 ];
 
-#[derive(Debug, Default, Deserialize)]
+/// Which practices are asked for.
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Asked {
-    measure: Option<String>,
+    /// What is compared.
+    #[param(inline, required)]
+    measure: Option<AskedMeasure>,
+    /// One practice, against its PCN, sub-ICB, ICB and England.
+    #[param(example = "L83001")]
     practice: Option<String>,
+    /// A PCN, sub-ICB, ICB, region or England: all its practices, against it.
+    #[param(example = "15N")]
     parent: Option<String>,
-    month: Option<String>,
-    format: Option<String>,
+    /// Without it the latest that has anything; with `as_known_at` it must be named.
+    #[param(inline)]
+    month: Option<AskedMonth>,
+    /// Most rows of one answer.
+    #[param(inline)]
+    limit: Option<AskedLimit>,
+    /// Behind which row to begin: from the `next` of the answer before.
+    cursor: Option<String>,
+    /// The figures as they stood at this time, within `state.history_days`.
+    #[param(inline)]
+    as_known_at: Option<AskedTime>,
+    /// How the rows are written; without it as the header `Accept` says.
+    #[param(inline)]
+    format: Option<Format>,
+}
+
+impl Rows for Asked {
+    fn format(&self) -> Option<Format> {
+        self.format
+    }
+}
+
+/// What practices are compared by.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, example = "dna_share")]
+struct AskedMeasure(Indicator);
+
+impl TryFrom<String> for AskedMeasure {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let none = || format!("`{text}` is none of {}", labels());
+        Indicator::from_label(&text).map(Self).ok_or_else(none)
+    }
+}
+
+fn labels() -> String {
+    Indicator::ALL.map(Indicator::label).join(", ")
+}
+
+/// Practices against the groups that they belong to.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VariationAnswer {
+    measure: &'static str,
+    month: String,
+    is_month_over: bool,
+    /// Of the month, as far as it is over.
+    working_weekdays: u32,
+    /// What the limits are.
+    limits: &'static str,
+    /// What the adjusted limits are.
+    adjusted: &'static str,
+    /// What the score is.
+    score: &'static str,
+    /// The time that the figures stood at, where one was asked for.
+    as_known_at: Option<String>,
+    as_of: Option<String>,
+    is_complete: bool,
+    /// There are more rows than these: `next` has them.
+    is_truncated: bool,
+    disclosure_control: DisclosureControl,
+    /// The address of the next page, of the same question.
+    next: Option<String>,
+    rows: Vec<Row>,
+}
+
+impl Paged for VariationAnswer {
+    type Row = Row;
+
+    fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
 }
 
 /// A practice against one group. Limits are values of the measure; null where there is nothing to compare, and `note` says why.
-#[derive(Debug, Default, Serialize)]
-struct Row {
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = VariationRow)]
+pub struct Row {
     practice_code: String,
     practice_name: String,
     numerator: Option<i64>,
@@ -81,29 +168,38 @@ struct Row {
     note: Option<&'static str>,
 }
 
+/// Practices against the groups that they belong to, with exact funnel limits.
+#[utoipa::path(
+    get,
+    path = "/api/v1/variation",
+    tag = "figures",
+    params(Asked),
+    responses(
+        (status = 200, description = "A practice against its groups, or the practices of a place in the order of their codes.", content((VariationAnswer = "application/json"), (String = "text/csv")), headers(("etag" = String), ("link" = String, description = "The next page, rel=next."))),
+        (status = 304, description = "As If-None-Match has it."),
+        (status = 400, description = "A parameter is wrong, or `as_known_at` is not kept.", body = Told, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such practice or place in the month.", body = Told, content_type = "application/problem+json"),
+        (status = 503, description = "`as_known_at`: others are being answered, or the figures are still being read.", body = Told, content_type = "application/problem+json"),
+    )
+)]
 pub async fn variation(
     State(app): State<Served>,
-    headers: HeaderMap,
-    asked: Result<Query<Asked>, QueryRejection>,
+    AskedRows { asked, format }: AskedRows<Asked>,
 ) -> Result<Response, Problem> {
-    let Query(asked) = asked.map_err(|error| Problem::wrong(error.body_text()))?;
-    let format = Format::asked(asked.format.as_deref(), &headers)?;
-    blocking(move || Ok(answer(&app, &asked)?.respond(format))).await
+    blocking(move || Ok(respond(&answer(&app, &asked)?, format))).await
 }
 
-fn answer(app: &App, asked: &Asked) -> Result<Table<Row>, Problem> {
-    let labels = || Indicator::ALL.map(Indicator::label).join(", ");
-    let indicator = match asked.measure.as_deref() {
-        None => Err(Problem::wrong(format!(
-            "measure: is missing; there are {}",
-            labels()
-        ))),
-        Some(label) => Indicator::from_label(label)
-            .ok_or_else(|| Problem::wrong(format!("measure: `{label}` is none of {}", labels()))),
-    }?;
-    let state = app.figures.read();
-    let month = asked_month(asked)?;
-    let practices = Practices::of(app, &state, month)?;
+fn answer(app: &App, asked: &Asked) -> Result<VariationAnswer, Problem> {
+    let Some(AskedMeasure(indicator)) = asked.measure else {
+        let labels = labels();
+        return Err(Problem::wrong(format!(
+            "measure: is missing; there are {labels}"
+        )));
+    };
+    let moment = Moment::of(app, asked.as_known_at);
+    let month = asked.month.map(|AskedMonth(month)| month);
+    let state = view(app, moment, month)?;
+    let practices = Practices::of(app, &state, month, moment.today)?;
     let month = practices.month;
     let mut groups = Groups::new(indicator, &practices);
     let asked_for: Vec<(&str, Level)> = match (asked.practice.as_deref(), asked.parent.as_deref()) {
@@ -130,6 +226,27 @@ fn answer(app: &App, asked: &Asked) -> Result<Table<Row>, Problem> {
             return Err(Problem::wrong(why));
         }
     };
+    let (known_at, label) = (moment.told(), month.label());
+    let question = [
+        ("measure", Some(indicator.label())),
+        ("practice", asked.practice.as_deref()),
+        ("parent", asked.parent.as_deref()),
+        ("month", Some(&*label)),
+        ("as_known_at", known_at.as_deref()),
+        ("format", asked.format.map(Format::label)),
+    ];
+    let cursor = asked.cursor.as_deref();
+    let paging = Paging::new("/api/v1/variation", &question, asked.limit, cursor)?;
+    let marked = asked_for.into_iter().map(|(code, level)| {
+        let mark = Mark {
+            window: level as i32,
+            code: code.into(),
+            printed: 0,
+            dimensions: 0,
+        };
+        (mark, (code, level))
+    });
+    let (asked_for, next) = paging.take(marked);
     let mut beside = Beside::new(&app.figures, &state, Level::Practice);
     let mut rows = Vec::with_capacity(asked_for.len());
     for (code, level) in asked_for {
@@ -148,38 +265,50 @@ fn answer(app: &App, asked: &Asked) -> Result<Table<Row>, Problem> {
         row.quality_score = flaws.and_then(|flaws| told_score(&flaws, disclosure));
         rows.push(row);
     }
-    Ok(Table {
-        about: about(&state, indicator, &practices),
+    Ok(VariationAnswer {
         rows,
+        measure: indicator.label(),
+        month: label,
+        is_month_over: practices.is_over,
+        working_weekdays: practices.working_weekdays,
+        limits: "exact, by chance alone: 95 % and 99.8 % of practices that are as the benchmark lie within (Spiegelhalter 2005)",
+        adjusted: "the same, widened by the variance between practices (additive, z-scores winsorised at 10 %)",
+        score: SCORE,
+        as_known_at: known_at,
+        as_of: state.as_of().map(Timestamp::to_rfc3339),
+        is_complete: state.is_complete,
+        is_truncated: next.is_some(),
+        disclosure_control: Disclosure::of(Level::Practice).described(),
+        next,
     })
 }
 
-fn asked_month(asked: &Asked) -> Result<Option<Month>, Problem> {
-    let parsed = asked.month.as_deref().map(|text| {
-        Month::parse(text)
-            .ok_or_else(|| Problem::wrong(format!("month: `{text}` is no month such as 2022-02")))
-    });
-    parsed.transpose()
+/// Of a time before: the month's practices, all of them, whichever are asked for.
+fn view(app: &App, moment: Moment, month: Option<Month>) -> Result<View<'_>, Problem> {
+    if moment.known_at.is_some() && month.is_none() {
+        return Err(Problem::wrong("month: which? as_known_at needs one"));
+    }
+    moment.view(app, || {
+        let Some(month) = month else {
+            return Vec::new();
+        };
+        let (first, last) = (month.first_day(), month.last_day());
+        let of = app.figures.plan.find(month::AGGREGATE);
+        let practices = of.map(|(aggregate, _)| Slice {
+            aggregate,
+            level: Level::Practice,
+            from: first.0,
+            to: last.0,
+            within: Within::All,
+        });
+        let quality = quality_slice(app, Level::Practice, None, first, last);
+        [practices, quality].into_iter().flatten().collect()
+    })
 }
 
 /// A code's level, of those that the month's practices lie in.
 fn level_of(practices: &Practices, parent: &str) -> Option<Level> {
     (PARENTS.into_iter()).find(|level| practices.members(*level, parent).next().is_some())
-}
-
-fn about(state: &Held, indicator: Indicator, practices: &Practices) -> serde_json::Value {
-    json!({
-        "measure": indicator.label(),
-        "month": practices.month.label(),
-        "is_month_over": practices.is_over,
-        "working_weekdays": practices.working_weekdays,
-        "limits": "exact, by chance alone: 95 % and 99.8 % of practices that are as the benchmark lie within (Spiegelhalter 2005)",
-        "adjusted": "the same, widened by the variance between practices (additive, z-scores winsorised at 10 %)",
-        "score": SCORE,
-        "as_of": state.as_of().map(Timestamp::to_rfc3339),
-        "is_complete": state.is_complete,
-        "disclosure_control": Disclosure::of(Level::Practice).described(),
-    })
 }
 
 fn row(

@@ -15,6 +15,7 @@ use crate::adapters::log::Log;
 use crate::adapters::progress::Progress;
 use crate::adapters::registry::Registry;
 use crate::adapters::schemas::Schemas;
+use crate::adapters::values::Values;
 use crate::commands::serve::embedded;
 use crate::config::Settings;
 use crate::domain::time::Timestamp;
@@ -23,10 +24,11 @@ use crate::publication::{PrintedNames, parquet};
 
 use super::Failure;
 
+pub use crate::adapters::figures::history::KnownAt;
 pub use edition::Compared;
-pub use known::KnownAt;
 pub use months::Months;
-pub(super) use topics::{Values, read_reference};
+pub use topics::begun;
+pub(super) use topics::read_reference;
 
 /// Write the publication's files of months from the aggregates' topics, as they are committed now.
 ///

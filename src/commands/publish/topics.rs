@@ -1,7 +1,6 @@
 //! Reads the publication's rows and the reference data from their topics, until they stand still.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +10,9 @@ use anyhow::{Context, anyhow};
 use super::months::{Months, chosen};
 use crate::adapters::clock::{monotonic, since};
 use crate::adapters::effects;
-use crate::adapters::log::{Log, Message, Position, Span};
-use crate::adapters::schemas::Schemas;
+use crate::adapters::figures::history::Begun;
+use crate::adapters::log::{Log, LogError, Message, Position, Span};
+use crate::adapters::values::Values;
 use crate::domain::aggregate::Row;
 use crate::domain::reference::Reference;
 use crate::domain::time::{Month, Timestamp};
@@ -21,9 +21,8 @@ use crate::publication::release::{Source, Transaction};
 use crate::publication::{Publication, SOURCES};
 use crate::service::{DELTAS, Note, TASKS};
 use crate::stages::refer::Refer;
-use crate::wire::datum::{Bytes, Datum, is_ours};
-use crate::wire::framing::unframe;
-use crate::wire::output::{AggregateKey, AggregateValue, Before, ClosedBy, Finality, Published};
+use crate::wire::datum::{Bytes, Datum};
+use crate::wire::output::{AggregateKey, AggregateValue};
 use crate::wire::reference::{Participation, Practice, SlotTypeMapping};
 
 /// How long figures that move are waited for.
@@ -148,7 +147,7 @@ fn transactions(log: &dyn Log) -> anyhow::Result<Vec<Transaction>> {
 ///
 /// # Errors
 /// When the log cannot say.
-pub fn notes(log: &dyn Log) -> anyhow::Result<Vec<(String, Note)>> {
+pub fn notes(log: &dyn Log) -> Result<Vec<(String, Note)>, LogError> {
     let mut notes = Vec::new();
     for (topic, prefix) in [(TASKS, ""), (DELTAS, "rollup-")] {
         let partitions = log.partitions(&[topic])?.first().copied().flatten();
@@ -160,6 +159,15 @@ pub fn notes(log: &dyn Log) -> anyhow::Result<Vec<(String, Note)>> {
         }
     }
     Ok(notes)
+}
+
+/// Since when each task's history has no gap.
+///
+/// # Errors
+/// As for [`notes`].
+pub fn begun(log: &dyn Log) -> Result<Begun, LogError> {
+    let notes = notes(log)?.into_iter();
+    Ok(notes.map(|(task, note)| (task, note.history)).collect())
 }
 
 /// Every record of a topic from some positions on, to its end as it stands now.
@@ -211,60 +219,6 @@ fn row(values: &Values<'_>, message: &Message<'_>) -> anyhow::Result<Row> {
         .map(|value| values.decode::<AggregateValue>(Some(value)))
         .transpose()?;
     effects::row_of(key, value).context("the row is of no aggregate that is known here")
-}
-
-/// The row that stood before a transaction.
-///
-/// # Errors
-/// When it is of no plan of closed vocabularies.
-pub fn row_of(before: Before) -> anyhow::Result<Row> {
-    // Nothing of it is asked for but figures and revision.
-    let published = Published {
-        as_of: 0,
-        revision: before.revision - 1,
-        finality: Finality::Provisional,
-        closed_by: ClosedBy::Open,
-        written_by: None,
-    };
-    let value = before
-        .figures
-        .map(|figures| AggregateValue { figures, published });
-    effects::row_of(before.key, value).context("the row is of no aggregate that is known here")
-}
-
-/// Reads framed values. A row takes a microsecond, asking whether its writer's schema is ours a hundred: asked once each.
-pub struct Values<'a> {
-    schemas: &'a Schemas,
-    /// By id of the writer's schema, and name of the shape that it is read as.
-    ours: RefCell<HashMap<(u32, &'static str), bool>>,
-}
-
-impl<'a> Values<'a> {
-    #[must_use]
-    pub fn new(schemas: &'a Schemas) -> Self {
-        Self {
-            schemas,
-            ours: RefCell::default(),
-        }
-    }
-
-    /// A framed value, by the schema that it was written with.
-    ///
-    /// # Errors
-    /// When the schema cannot be had, or the value is another.
-    pub fn decode<T: Datum>(&self, framed: Option<&[u8]>) -> anyhow::Result<T> {
-        let (id, datum) = unframe(framed)?;
-        let key = (id, std::any::type_name::<T>());
-        let known = self.ours.borrow().get(&key).copied();
-        if known == Some(true) {
-            return Ok(T::from_bytes(datum)?);
-        }
-        let writer = self.schemas.schema(id)?;
-        if known.is_none() {
-            self.ours.borrow_mut().insert(key, is_ours::<T>(&writer));
-        }
-        Ok(T::decode(&writer, datum)?)
-    }
 }
 
 /// The reference data as it stands now, and how far each partition was read: behind its last record.

@@ -11,6 +11,7 @@ use super::super::*;
 use crate::adapters::effects;
 use crate::adapters::embedded::{EmbeddedLog, Topic};
 use crate::adapters::log::{Log, NewRecord};
+use crate::adapters::schemas::Schemas;
 use crate::domain::aggregate::{Dimension, Finality, Measure, Published, Row, Span};
 use crate::domain::place::{ENGLAND, Level};
 use crate::domain::time::{Day, Timestamp};
@@ -77,7 +78,7 @@ pub fn surgeries() -> Vec<Surgery> {
 
 /// A log with the rows that the engine would have written of them.
 pub struct World {
-    log: EmbeddedLog,
+    log: Arc<EmbeddedLog>,
     plan: Arc<crate::engine::plan::AggregatePlan>,
 }
 
@@ -87,15 +88,16 @@ impl World {
         let mut names: Vec<String> = (plan.aggregates.iter())
             .map(|aggregate| effects::aggregate_topic(&aggregate.name))
             .collect();
-        names.extend(["gpad.ledger".to_owned(), "ods.practices".to_owned()]);
+        let others = ["gpad.ledger", "gpad.history", "ods.practices"];
+        names.extend(others.map(str::to_owned));
         let topics: Vec<Topic<'_>> = (names.iter())
             .map(|name| Topic {
                 name,
                 partitions: 1,
-                is_compacted: name != "gpad.ledger",
+                is_compacted: !others[..2].contains(&name.as_str()),
             })
             .collect();
-        let log = EmbeddedLog::in_memory(&topics).expect("memory");
+        let log = Arc::new(EmbeddedLog::in_memory(&topics).expect("memory"));
         let world = Self { log, plan };
         for surgery in surgeries {
             world.practice(surgery);
@@ -307,10 +309,14 @@ impl World {
             None,
             published,
         );
+        let begun = vec![("0".to_owned(), Some(Timestamp(i64::MIN)))];
+        let begun = Box::new(move |_: &dyn Log| Ok(begun.clone()));
+        let schemas = Arc::new(Schemas::new(None));
+        let app = app.with_past(Past::new(self.log.clone(), schemas, clock, 35, begun));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            scope.spawn(|| figures.follow(&self.log, &|| is_over.load(Ordering::Relaxed)));
+            scope.spawn(|| figures.follow(&*self.log, &|| is_over.load(Ordering::Relaxed)));
             let server = Server::start(listener, Arc::new(app)).expect("a server");
             let served = Served {
                 address: server.address,
@@ -332,21 +338,59 @@ impl World {
 }
 
 pub struct Served {
-    address: SocketAddr,
+    pub address: SocketAddr,
+}
+
+/// A response as it came.
+pub struct Answer {
+    pub status: u16,
+    /// In lower case.
+    head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A header's value; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        let lines = self.head.lines();
+        let mut values = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        values.next().unwrap_or_default()
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("text")
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
 }
 
 impl Served {
     pub fn get(&self, path: &str) -> (u16, String) {
+        let answer = self.ask("GET", path, "");
+        (answer.status, answer.text().to_owned())
+    }
+
+    /// With further headers, each ended by a line feed.
+    pub fn ask(&self, method: &str, path: &str, headers: &str) -> Answer {
         let mut stream = TcpStream::connect(self.address).expect("a connection");
+        let headers = headers.replace('\n', "\r\n");
         write!(
             stream,
-            "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\r\n"
         )
         .expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-        (head[9..12].parse().expect("a status"), body.to_owned())
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an answer");
+        let ends = |at: &[u8]| at == b"\r\n\r\n";
+        let end = answer.windows(4).position(ends).expect("a head");
+        let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+        Answer {
+            status: head[9..12].parse().expect("a status"),
+            body: answer.split_off(end + 4),
+            head,
+        }
     }
 
     pub fn json(&self, path: &str) -> Value {

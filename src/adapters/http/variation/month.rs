@@ -16,7 +16,7 @@ use crate::domain::time::{Day, Month};
 use crate::domain::vocabulary::{PublishedStatus, WaitingBand};
 use crate::engine::plan::Aggregate;
 
-const AGGREGATE: &str = "practice_month";
+pub const AGGREGATE: &str = "practice_month";
 
 pub struct PracticeMonth {
     pub counts: Counts,
@@ -52,7 +52,7 @@ impl Practices {
     ///
     /// # Errors
     /// The aggregate is not declared, or has nothing of the month.
-    pub fn of(app: &App, state: &Held, month: Option<Month>) -> Result<Self, Problem> {
+    pub fn of(app: &App, state: &Held, month: Option<Month>, today: Day) -> Result<Self, Problem> {
         let (at, aggregate, columns) = declared(app).ok_or_else(|| {
             let why = format!(
                 "variation needs the aggregate `{AGGREGATE}` as deploy/aggregates.toml declares it"
@@ -60,7 +60,6 @@ impl Practices {
             Problem::new(StatusCode::NOT_FOUND, why)
         })?;
         let none = |why: String| Problem::new(StatusCode::NOT_FOUND, why);
-        let today = app.clock.now().london_day();
         let month = match month {
             Some(month) => month,
             None => (state.latest_window(at, Level::Practice, today))
