@@ -548,7 +548,7 @@ fn asked(log: &Arc<EmbeddedLog>, at: Option<Timestamp>) -> Answers {
     let log: Arc<dyn Log> = log.clone();
     let serving = serve(&log, listener, shown).unwrap();
     let root = format!("http://{}/api/v1", serving.address().unwrap());
-    support::wait_for("the figures", std::time::Duration::from_secs(60), || {
+    support::wait_for("the figures", std::time::Duration::from_mins(1), || {
         get(&root, "ledger").1["is_complete"] == true
     });
     if let Some(at) = at {

@@ -95,6 +95,9 @@ impl Part {
     }
 }
 
+/// Asks the log since when each task's history has no gap.
+pub type AskBegun = Box<dyn Fn(&dyn Log) -> Result<Begun, LogError> + Send + Sync>;
+
 /// The figures as they stood at times that are asked for, from `gpad.history`: one question reads at a time, few wait, and
 /// what was found is remembered.
 pub struct Past {
@@ -104,7 +107,7 @@ pub struct Past {
     /// For how long the history is kept.
     pub days: u16,
     /// Since when each task's history has no gap.
-    pub begun: Box<dyn Fn(&dyn Log) -> Result<Begun, LogError> + Send + Sync>,
+    pub begun: AskBegun,
     reading: Mutex<Index>,
     waiting: AtomicUsize,
     found: Mutex<VecDeque<Found>>,
@@ -120,12 +123,19 @@ struct Found {
 #[derive(Debug)]
 pub struct Busy;
 
+/// What the first transaction after the time made of a row.
+enum After {
+    /// What is held: no other came behind it.
+    Stands,
+    Was(Option<Counts>),
+}
+
 /// What a row said before the first transaction after the time, and what that one made of it.
 struct Taken {
     figures: Option<Counts>,
     /// That the transaction gave it.
     revision: u32,
-    after: Option<Option<Counts>>,
+    after: After,
 }
 
 /// A place among those who wait, left whatever happens.
@@ -144,7 +154,7 @@ impl Past {
         schemas: Arc<Schemas>,
         clock: Clock,
         days: u16,
-        begun: Box<dyn Fn(&dyn Log) -> Result<Begun, LogError> + Send + Sync>,
+        begun: AskBegun,
     ) -> Self {
         Self {
             log,
@@ -385,18 +395,17 @@ impl State {
         let Some(key) = self.key_in(figures, parts, &row) else {
             return Ok(());
         };
-        match before.get_mut(&key) {
-            Some(taken) => {
-                taken.after.get_or_insert(row.figures);
+        if let Some(taken) = before.get_mut(&key) {
+            if matches!(taken.after, After::Stands) {
+                taken.after = After::Was(row.figures);
             }
-            None => {
-                let taken = Taken {
-                    revision: row.published.revision,
-                    figures: row.figures,
-                    after: None,
-                };
-                before.insert(key, taken);
-            }
+        } else {
+            let taken = Taken {
+                revision: row.published.revision,
+                figures: row.figures,
+                after: After::Stands,
+            };
+            before.insert(key, taken);
         }
         if before.len() > MOST_ROWS {
             return Err(NotKnown::TooMany(MOST_ROWS));
@@ -413,10 +422,9 @@ impl State {
             };
             let sums = sums(figures);
             // A window that was closed has its row published again as it was: the revision, too.
-            let stays = match (&taken.after, table.get(&key)) {
-                (Some(after), _) => after.as_ref() == Some(figures),
-                (None, Some(held)) => held.sums == sums,
-                (None, None) => false,
+            let stays = match &taken.after {
+                After::Was(after) => after.as_ref() == Some(figures),
+                After::Stands => table.get(&key).is_some_and(|held| held.sums == sums),
             };
             let mut published = Self::UNKNOWN;
             published.revision = taken.revision - u32::from(!stays && taken.revision > 0);

@@ -88,6 +88,10 @@ impl Paged for QualityAnswer {
         &self.rows
     }
 
+    fn blank(&self) -> Row {
+        Row::default()
+    }
+
     fn next(&self) -> Option<&str> {
         self.next.as_deref()
     }

@@ -22,7 +22,7 @@ use super::{App, Served, blocking};
 use crate::adapters::figures::known::{Slice, Within};
 use crate::adapters::figures::quality::Beside;
 use crate::adapters::figures::{Held, RowKey, State as Figures};
-use crate::domain::aggregate::Span;
+use crate::domain::aggregate::{Dimension, Span};
 use crate::domain::place::Level;
 use crate::domain::time::{Day, Timestamp};
 use crate::engine::plan::Aggregate;
@@ -104,13 +104,14 @@ struct Row {
     window: [String; 2],
     dimensions: BTreeMap<&'static str, &'static str>,
     /// The measures and ratios; null is suppressed.
+    #[schema(value_type = BTreeMap<String, Option<f64>>)]
     figures: BTreeMap<String, Figure>,
     published: PublishedAs,
     /// Of the data behind the row, 0 to 100; null where nothing is known of it.
     quality_score: Option<f64>,
 }
 
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[serde(untagged)]
 enum Figure {
     Count(Option<i64>),
@@ -403,7 +404,7 @@ fn told(aggregate: &Aggregate, window: i32) -> String {
 
 /// The same columns as the rows of the JSON: dimensions, measures and ratios as the aggregate declares them.
 fn sheet(aggregate: &Aggregate, answer: &RowsAnswer) -> Result<Vec<u8>, csv::Error> {
-    let dimensions: Vec<_> = aggregate.dimensions().map(|it| it.label()).collect();
+    let dimensions: Vec<_> = aggregate.dimensions().map(Dimension::label).collect();
     let measures = aggregate.measures.iter().map(|it| it.label());
     let figures: Vec<_> = measures.chain(aggregate.ratio_labels()).collect();
     let mut sheet = Sheet::default();

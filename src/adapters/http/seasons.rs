@@ -71,7 +71,7 @@ impl Rows for Asked {
 /// What rows are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum By {
+pub enum By {
     Month,
     WinterYear,
 }
@@ -97,21 +97,38 @@ struct About {
 
 /// A place's seasons.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SeasonsAnswer<R> {
+pub struct SeasonsAnswer {
     #[serde(flatten)]
     about: About,
     /// There are more rows than these: `next` has them.
     is_truncated: bool,
     /// The address of the next page, of the same question.
     next: Option<String>,
-    rows: Vec<R>,
+    rows: Vec<SeasonsRow>,
+    #[serde(skip)]
+    by: By,
 }
 
-impl<R: Serialize + Default> Table for SeasonsAnswer<R> {
-    type Row = R;
+/// By what was asked.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum SeasonsRow {
+    Month(Box<MonthRow>),
+    WinterYear(WinterRow),
+}
 
-    fn rows(&self) -> &[R] {
+impl Table for SeasonsAnswer {
+    type Row = SeasonsRow;
+
+    fn rows(&self) -> &[SeasonsRow] {
         &self.rows
+    }
+
+    fn blank(&self) -> SeasonsRow {
+        match self.by {
+            By::Month => SeasonsRow::Month(Box::default()),
+            By::WinterYear => SeasonsRow::WinterYear(WinterRow::default()),
+        }
     }
 
     fn next(&self) -> Option<&str> {
@@ -167,7 +184,7 @@ pub struct WinterRow {
     tag = "figures",
     params(Asked),
     responses(
-        (status = 200, description = "Months, or winter years, in their order.", content((SeasonsAnswers = "application/json"), (String = "text/csv")), headers(("etag" = String), ("link" = String, description = "The next page, rel=next."))),
+        (status = 200, description = "Months, or winter years, in their order.", content((SeasonsAnswer = "application/json"), (String = "text/csv")), headers(("etag" = String), ("link" = String, description = "The next page, rel=next."))),
         (status = 304, description = "As If-None-Match has it."),
         (status = 400, description = "A parameter is wrong, or `as_known_at` is not kept.", body = Told, content_type = "application/problem+json"),
         (status = 404, description = "Nothing is known of the place, live or published.", body = Told, content_type = "application/problem+json"),
@@ -178,19 +195,10 @@ pub async fn seasons(
     State(app): State<Served>,
     AskedRows { asked, format }: AskedRows<Asked>,
 ) -> Result<Response, Problem> {
-    blocking(move || answer(&app, &asked, format)).await
+    blocking(move || Ok(respond(&answer(&app, &asked)?, format))).await
 }
 
-/// By what was asked.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "it is named in the API's document alone")]
-enum SeasonsAnswers {
-    Months(SeasonsAnswer<MonthRow>),
-    Winters(SeasonsAnswer<WinterRow>),
-}
-
-fn answer(app: &App, asked: &Asked, format: Format) -> Result<Response, Problem> {
+fn answer(app: &App, asked: &Asked) -> Result<SeasonsAnswer, Problem> {
     let level = level_of(asked.level, Level::England, &GEOGRAPHY)?;
     let code = match asked.code.as_deref() {
         Some(code) => code,
@@ -203,13 +211,13 @@ fn answer(app: &App, asked: &Asked, format: Format) -> Result<Response, Problem>
             return Err(Problem::wrong(why));
         }
     };
-    let by_winter = asked.by == Some(By::WinterYear);
+    let by = asked.by.unwrap_or(By::Month);
     let moment = Moment::of(app, asked.as_known_at);
     let known_at = moment.told();
     let question = [
         ("level", Some(level.label())),
         ("code", Some(code)),
-        ("by", by_winter.then_some("winter_year")),
+        ("by", (by == By::WinterYear).then_some("winter_year")),
         ("as_known_at", known_at.as_deref()),
         ("format", asked.format.map(Format::label)),
     ];
@@ -253,10 +261,12 @@ fn answer(app: &App, asked: &Asked, format: Format) -> Result<Response, Problem>
         held_from: held_from.map(iso),
         disclosure_control: disclosure.described(),
     };
-    if by_winter {
-        let rows = months.winters().into_iter().zip(0..);
-        let rows = rows.map(|(found, number)| (mark(number), winter(&found)));
-        return Ok(respond(&paged(about, &paging, rows), format));
+    if by == By::WinterYear {
+        let rows = months.winters().into_iter().map(|found| {
+            let row = SeasonsRow::WinterYear(winter(&found));
+            (mark(found.year.0), row)
+        });
+        return Ok(paged(about, by, &paging, rows));
     }
     let mut beside = Beside::new(&app.figures, &state, level);
     let mut scored = |month: Month| {
@@ -279,8 +289,11 @@ fn answer(app: &App, asked: &Asked, format: Format) -> Result<Response, Problem>
     }));
     rows.sort_by(|a, b| a.month.cmp(&b.month));
     let number = |row: &MonthRow| Month::parse(&row.month).map_or(0, |month| month.0);
-    let rows = rows.into_iter().map(|row| (mark(number(&row)), row));
-    Ok(respond(&paged(about, &paging, rows), format))
+    let rows = rows.into_iter().map(|row| {
+        let mark = mark(number(&row));
+        (mark, SeasonsRow::Month(row.into()))
+    });
+    Ok(paged(about, by, &paging, rows))
 }
 
 /// Rows are in the order of time.
@@ -293,14 +306,16 @@ fn mark(number: i32) -> Mark {
     }
 }
 
-fn paged<R>(
+fn paged(
     about: About,
+    by: By,
     paging: &Paging,
-    rows: impl Iterator<Item = (Mark, R)>,
-) -> SeasonsAnswer<R> {
+    rows: impl Iterator<Item = (Mark, SeasonsRow)>,
+) -> SeasonsAnswer {
     let (rows, next) = paging.take(rows);
     SeasonsAnswer {
         about,
+        by,
         is_truncated: next.is_some(),
         next,
         rows,

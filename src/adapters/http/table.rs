@@ -80,9 +80,12 @@ impl<T: Serialize + Default> Table<T> {
 
 /// An answer that is rows.
 pub trait Paged: Serialize {
-    type Row: Serialize + Default;
+    type Row: Serialize;
 
     fn rows(&self) -> &[Self::Row];
+
+    /// A row that has every column, for the line of columns.
+    fn blank(&self) -> Self::Row;
 
     /// Where the next page is.
     fn next(&self) -> Option<&str>;
@@ -92,7 +95,7 @@ pub trait Paged: Serialize {
 pub fn respond<T: Paged>(table: &T, format: Format) -> Response {
     let response = match format {
         Format::Json => Json(table).into_response(),
-        Format::Csv => csv_response(sheet(table.rows())),
+        Format::Csv => csv_response(sheet(&table.blank(), table.rows())),
     };
     linked(response, table.next())
 }
@@ -119,9 +122,9 @@ pub fn csv_response(text: Result<Vec<u8>, csv::Error>) -> Response {
 }
 
 /// Rows of one shape; the line of columns is there without a row, too.
-fn sheet<T: Serialize + Default>(rows: &[T]) -> Result<Vec<u8>, csv::Error> {
+fn sheet<T: Serialize>(blank: &T, rows: &[T]) -> Result<Vec<u8>, csv::Error> {
     let mut columns = csv::Writer::from_writer(Vec::new());
-    columns.serialize(T::default())?;
+    columns.serialize(blank)?;
     let columns = finished(columns)?;
     let mut plain = csv::WriterBuilder::new()
         .has_headers(false)
@@ -202,7 +205,7 @@ mod tests {
     }
 
     fn csv(rows: &[Row]) -> String {
-        String::from_utf8(sheet(rows).expect("a sheet")).expect("text")
+        String::from_utf8(sheet(&Row::default(), rows).expect("a sheet")).expect("text")
     }
 
     #[test]

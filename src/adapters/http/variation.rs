@@ -125,6 +125,10 @@ impl Paged for VariationAnswer {
         &self.rows
     }
 
+    fn blank(&self) -> Row {
+        Row::default()
+    }
+
     fn next(&self) -> Option<&str> {
         self.next.as_deref()
     }
