@@ -117,7 +117,7 @@ pub enum SeasonsRow {
     WinterYear(WinterRow),
 }
 
-impl Table for SeasonsAnswer {
+impl Paged for SeasonsAnswer {
     type Row = SeasonsRow;
 
     fn rows(&self) -> &[SeasonsRow] {
