@@ -122,6 +122,8 @@ pub struct Registry {
 pub struct Http {
     /// `None`: no server.
     pub address: Option<SocketAddr>,
+    /// Where `publish` puts its releases, for the page to offer them. `None`: it offers none.
+    pub releases: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,6 +212,7 @@ impl Default for Settings {
             },
             http: Http {
                 address: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
+                releases: None,
             },
             metrics: Metrics { series: 10_000 },
             seasons: Seasons {

@@ -144,6 +144,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         published: Arc::default(),
         schemas: Arc::clone(&schemas),
         history_days: settings.state.history_days,
+        releases: None,
     };
     let serving = serve(&log, listener, shown)?;
     if let Some(address) = serving.address() {

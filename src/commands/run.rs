@@ -82,6 +82,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         published,
         schemas: schemas.clone(),
         history_days: settings.state.history_days,
+        releases: settings.http.releases.clone(),
     };
     let serving = serve(&log, listener, shown)?;
     let status = Status::start(serving.figures.clone(), health.clone(), clock);

@@ -1,7 +1,7 @@
 //! What `run` and `demo` have in common: the embedded log's topics, the figures, the metrics and the HTTP server.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -111,6 +111,8 @@ pub struct Shown {
     pub schemas: Arc<Schemas>,
     /// For how long what the figures said before is kept.
     pub history_days: u16,
+    /// What `publish` has as `--output`.
+    pub releases: Option<PathBuf>,
 }
 
 /// Metrics and HTTP at work; ends when dropped.
@@ -169,7 +171,7 @@ pub fn serve(
         shown.history_days,
         begun,
     );
-    let app = app.with_past(past);
+    let app = app.with_past(past).with_releases(shown.releases);
     let failed = |error: std::io::Error| Failure::Failed(error.into());
     let server = Server::start(listener, Arc::new(app)).map_err(failed)?;
     tracing::info!("serving http://{}/", server.address);

@@ -92,6 +92,21 @@ impl Settings {
                     },
                     |address| address.map_or_else(|| "\"off\"".to_owned(), |a| format!("\"{a}\"")),
                 )?,
+                releases: source.take(
+                    "http.releases",
+                    default.http.releases,
+                    "the folder that publish has as --output, or off",
+                    |value| match text(value)?.as_str() {
+                        "off" => Some(None),
+                        path => Some(Some(path.into())),
+                    },
+                    |folder| {
+                        folder.as_ref().map_or_else(
+                            || "\"off\"".to_owned(),
+                            |path| format!("\"{}\"", path.display()),
+                        )
+                    },
+                )?,
             },
             metrics: Metrics {
                 series: number(

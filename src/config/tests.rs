@@ -108,7 +108,7 @@ fn aggregates_pass_through_as_they_stand() {
 fn every_form_of_a_value_is_understood() {
     let (settings, _) = load(
         "clock = 'scaled 2022-02-01T00:00:00Z 1440'\nignorable_fields = ['a', 'b']\n\
-         [service_period]\nfrom = 2021-01-01\nto = 'open'\n[http]\naddress = 'off'\n\
+         [service_period]\nfrom = 2021-01-01\nto = 'open'\n[http]\naddress = 'off'\nreleases = '/srv/figures'\n\
          [registry]\nurl = 'http://r:8080/apis/ccompat/v7/'\npassword = 'p'",
         &[],
     )
@@ -128,6 +128,7 @@ fn every_form_of_a_value_is_understood() {
         }
     );
     assert_eq!(settings.http.address, None);
+    assert_eq!(settings.http.releases, Some("/srv/figures".into()));
     assert_eq!(settings.ignorable_fields, ["a", "b"]);
     assert_eq!(
         settings.registry.url.as_deref(),

@@ -17,6 +17,7 @@ mod paging;
 mod places;
 mod problem;
 mod quality;
+mod releases;
 mod rows;
 mod seasons;
 pub mod summary;
@@ -26,6 +27,7 @@ mod totals;
 mod variation;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -70,6 +72,8 @@ pub struct App {
     pub published: Arc<PublishedTotals>,
     /// What was known at times before; none where no log is at hand.
     pub past: Option<Past>,
+    /// Where releases lie, if they are to be offered.
+    pub releases: Option<PathBuf>,
     cache: Mutex<Option<(Instant, Arc<str>)>>,
     closing: AtomicBool,
 }
@@ -94,6 +98,7 @@ impl App {
             banner,
             published,
             past: None,
+            releases: None,
             cache,
             closing: AtomicBool::new(false),
         }
@@ -111,6 +116,12 @@ impl App {
     /// The server stops: nothing that takes long is to be gone on with.
     fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Relaxed)
+    }
+
+    /// Also offers the releases that lie in a folder.
+    #[must_use]
+    pub fn with_releases(self, releases: Option<PathBuf>) -> Self {
+        Self { releases, ..self }
     }
 
     fn summary(&self) -> Summary {
@@ -236,6 +247,8 @@ fn routes(app: Served) -> Router {
         .route("/readyz", get(ready))
         .merge(api.layer(middleware::from_fn(conditional::tagged)))
         .route("/api/v1/events", get(live::events))
+        .route("/api/v1/releases", get(releases::releases))
+        .route("/releases/{number}/{*path}", get(releases::file))
         .route("/definitions", get(definitions::page))
         .route("/assets/{version}/{*name}", get(assets::asset))
         .fallback(|| async {

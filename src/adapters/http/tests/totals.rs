@@ -172,3 +172,49 @@ fn the_page_is_loaded_in_parts_that_are_kept_for_good() {
         }
     });
 }
+
+#[test]
+fn releases_are_offered_with_the_files_that_they_name_and_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let release = folder.path().join("releases/release-0001");
+    std::fs::create_dir_all(release.join("2022-02")).expect("a folder");
+    std::fs::create_dir_all(folder.path().join("releases/release-0002")).expect("a folder");
+    let manifest = serde_json::json!({
+        "release": 1, "months": ["2022-02"], "as_of": null, "made_at": "2022-03-05T10:00:00Z", "made_by": "a test",
+        "sources": [], "transactions": [], "appointments": { "2022-02": 7 }, "previous": null,
+        "files": [{ "path": "2022-02/daily.csv", "bytes": 4, "rows": 1, "sha256": "00ff" }],
+    });
+    std::fs::write(release.join("release.json"), manifest.to_string()).expect("written");
+    std::fs::write(release.join("2022-02/daily.csv"), "a\nb\n").expect("written");
+    std::fs::write(release.join("2022-02/other.csv"), "c\n").expect("written");
+    std::fs::write(folder.path().join("secret"), "s").expect("written");
+    let world = World::of(&surgeries());
+    world.serve(|served| {
+        let told = served.json("/api/v1/releases");
+        assert_eq!(told["is_configured"], false);
+        assert_eq!(served.get("/releases/1/2022-02/daily.csv").0, 404);
+    });
+    world.serve_with(Some(folder.path().to_owned()), |served| {
+        let told = served.json("/api/v1/releases");
+        let rows = told["rows"].as_array().expect("rows");
+        // The second has no manifest yet: it is none.
+        assert_eq!(rows.len(), 1);
+        assert_eq!(
+            (&rows[0]["appointments"], &rows[0]["is_compared"]),
+            (&7.into(), &false.into())
+        );
+        let file = |path: &str| served.get(&format!("/releases/{path}"));
+        assert_eq!(file("1/2022-02/daily.csv"), (200, "a\nb\n".to_owned()));
+        assert_eq!(file("1/release.json").0, 200);
+        for other in [
+            "1/2022-02/other.csv",
+            "1/../../secret",
+            "1/..%2F..%2Fsecret",
+            "2/release.json",
+            "3/release.json",
+            "1/2022-02",
+        ] {
+            assert_eq!(file(other).0, 404, "{other}");
+        }
+    });
+}

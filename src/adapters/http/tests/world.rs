@@ -296,6 +296,11 @@ impl World {
 
     /// Serves the log until everything asked for is answered.
     pub fn serve(&self, asks: impl FnOnce(&Served)) {
+        self.serve_with(None, asks);
+    }
+
+    /// The same, with releases that lie in a folder.
+    pub fn serve_with(&self, releases: Option<PathBuf>, asks: impl FnOnce(&Served)) {
         let figures = Arc::new(Figures::new(Arc::clone(&self.plan)));
         let clock = Clock::Fixed(NOW);
         let metrics = Metrics::new(Arc::clone(&figures), clock, 10_000).expect("series");
@@ -312,7 +317,7 @@ impl World {
         let begun = vec![("0".to_owned(), Some(Timestamp(i64::MIN)))];
         let begun = Box::new(move |_: &dyn Log| Ok(begun.clone()));
         let schemas = Arc::new(Schemas::new(None));
-        let app = app.with_past(Past::new(self.log.clone(), schemas, clock, 35, begun));
+        let app = app.with_releases(releases).with_past(Past::new(self.log.clone(), schemas, clock, 35, begun));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {

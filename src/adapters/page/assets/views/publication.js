@@ -1,13 +1,17 @@
 // Publication: the month as it stands now, in the publication's shapes, to be downloaded.
 
-import { count, LEVEL_MANY, month, place as placed, share } from "../format.js";
+import { get } from "../api.js";
+import { count, LEVEL_MANY, moment, month, place as placed, share } from "../format.js";
 import { h } from "../dom.js";
 import { standing } from "../panels.js";
 import { at, isFine, over, sum, totals, totalsCsv, why } from "../views.js";
 
 export const title = "Publication";
-export const question = "The month as the publication counts it, as it stands now, to be downloaded; and how a numbered release is made of it.";
+export const question = "The month as the publication counts it, as it stands now, to be downloaded; and the numbered releases made of it.";
 export const needs = ["activity", "practice_crosstab", "category", "duration"];
+
+// Releases with their files; older ones are in the table.
+const MOST = 3;
 
 const lastOf = (from) => { const [year, number] = from.split("-").map(Number); return new Date(Date.UTC(year, number, 0)).toISOString().slice(0, 10); };
 
@@ -16,8 +20,8 @@ export async function load(context, place) {
   const span = { from, to: lastOf(from) };
   const name = month(from);
   const fine = isFine(place.level);
-  const status = await totals(fine ? "practice_day" : "activity", { ...at(place), ...span, by: "status" });
-  return [summary({ context, place, span, name, status, fine }), files({ place, span, name, fine }), releases(name, from)];
+  const [status, made] = await Promise.all([totals(fine ? "practice_day" : "activity", { ...at(place), ...span, by: "status" }), get("releases")]);
+  return [summary({ context, place, span, name, status, fine }), files({ place, span, name, fine }), releases(made, name, from), ...made.rows.slice(0, MOST).map(release)];
 }
 
 function summary({ context, place, span, name, status, fine }) {
@@ -53,10 +57,30 @@ function files({ place, span, name, fine }) {
   };
 }
 
-function releases(name, from) {
+function releases(made, name, from) {
+  const how = h("span", {}, `A release is a folder that is written once and never changed, with a hash of every file and the transactions it was made of. ${name} is released, and compared with the release before, by `,
+    h("code", {}, `gpad-live publish --month ${from.slice(0, 7)} --output figures --parquet --compare`), ".",
+    made.is_configured ? null : h("span", {}, " With ", h("code", {}, 'http.releases = "figures"'), " in the configuration the releases are listed here."));
   return {
-    id: "publication-releases", title: "Releases", isFull: true, definition: "the-publication",
-    lead: h("span", {}, `A release is a folder that is written once and never changed, with a hash of every file and the transactions it was made of. ${name} is released, and compared with the release before, by `,
-      h("code", {}, `gpad-live publish --month ${from.slice(0, 7)} --output figures --parquet --compare`), ", whose changes.csv names each figure that is not as before, and why."),
+    id: "publication-releases", title: "Releases", isFull: true, definition: "the-publication", lead: how,
+    table: made.rows.length === 0 ? null : {
+      columns: [{ name: "Release", format: count }, { name: "Months", isText: true }, { name: "Appointments", format: count }, { name: "As of", isText: true, format: moment }, { name: "Made", isText: true, format: moment }, { name: "By", isText: true }, { name: "Files", format: count }, { name: "Compared with the one before", isText: true, format: (it) => (it ? "yes" : "no") }],
+      rows: made.rows.map((it) => ({ cells: [it.release, it.months.length > 1 ? `${it.months[0]} to ${it.months.at(-1)}` : it.months[0], it.appointments, it.as_of, it.made_at, it.made_by, it.files.length, it.is_compared] })),
+    },
+    note: made.is_configured && made.rows.length === 0 ? "No release has been made in the folder of http.releases yet." : "",
+  };
+}
+
+function release(it) {
+  const link = (path, text) => h("li", {}, h("a", { href: `/releases/${it.release}/${path}`, download: true }, text));
+  const size = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+  const changes = it.files.filter((file) => file.path.startsWith("changes."));
+  const others = it.files.filter((file) => !file.path.startsWith("changes.") && !file.path.includes("/provenance/"));
+  return {
+    id: `release-${it.release}`, title: `Release ${it.release}: files`, isFull: true, definition: "the-publication",
+    lead: h("span", {}, it.is_compared ? "What changed since the release before, and why:" : "It was not compared with a release before.", h("ul", { class: "files" },
+      changes.map((file) => link(file.path, `${file.path} (${size(file.bytes)})`)),
+      others.map((file) => link(file.path, `${file.path} (${file.rows === null ? "" : `${count(file.rows)} rows, `}${size(file.bytes)})`)),
+      link("release.json", "release.json: what it was made of"), link("SHA256SUMS", "SHA256SUMS"))),
   };
 }
