@@ -13,7 +13,7 @@ use crate::adapters::effects;
 use crate::adapters::log::{Log, LogError, Span};
 use crate::adapters::schemas::Schemas;
 use crate::adapters::values::Values;
-use crate::domain::aggregate::{Figures as Counts, Row};
+use crate::domain::aggregate::{Figures as Counts, Quantile, Row};
 use crate::domain::place::Level;
 use crate::domain::reference::Reference;
 use crate::domain::time::Timestamp;
@@ -429,6 +429,7 @@ impl State {
             let mut published = Self::UNKNOWN;
             published.revision = taken.revision - u32::from(!stays && taken.revision > 0);
             let held = Held {
+                quantiles: quantiles(figures),
                 sums,
                 published,
                 is_taken_back: true,
@@ -478,7 +479,15 @@ fn sums(figures: &Counts) -> Box<[i64]> {
 pub(super) fn held(row: &Row) -> Option<Held> {
     Some(Held {
         sums: sums(row.figures.as_ref()?),
+        quantiles: quantiles(row.figures.as_ref()?),
         published: row.published,
         is_taken_back: false,
     })
+}
+
+/// What cannot be worked out from the measures: the topics have no histograms.
+fn quantiles(figures: &Counts) -> Box<[(Arc<str>, f64)]> {
+    let ratios = figures.ratios.iter();
+    let quantiles = ratios.filter(|(name, _)| Quantile::from_label(name).is_some());
+    quantiles.cloned().collect()
 }

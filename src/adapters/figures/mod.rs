@@ -78,9 +78,21 @@ impl RowKey {
 pub struct Held {
     /// By measure, as the aggregate declares them.
     pub sums: Box<[i64]>,
+    /// By name, as the row has them.
+    pub quantiles: Box<[(Arc<str>, f64)]>,
     pub published: Published,
     /// As it stood at a time before: of how it was published then only the revision is known.
     pub is_taken_back: bool,
+}
+
+impl Held {
+    /// Shares and quantiles by name.
+    #[must_use]
+    pub fn ratios(&self, aggregate: &Aggregate) -> Vec<(Arc<str>, f64)> {
+        let mut ratios = aggregate.ratios_of(&self.sums);
+        ratios.extend(self.quantiles.iter().cloned());
+        ratios
+    }
 }
 
 /// Rows of one aggregate.
@@ -332,7 +344,7 @@ mod tests {
             dimensions: vec![("duration_band", "1-5 Minutes".into())],
             figures: count.map(|count| RowFigures {
                 counts: vec![("appointments", count), ("minutes", 3)],
-                ratios: vec![],
+                ratios: vec![("wait_90th".into(), 9.5), ("a_share".into(), 0.5)],
             }),
             stood: None,
             published: Published {
@@ -367,6 +379,9 @@ mod tests {
         assert_eq!(seen(5, 5), [("QVV".to_owned(), 4)]);
         assert_eq!(seen(0, 99).len(), 2);
         assert_eq!(seen(9, 3), []);
+        let (_, held) = (state.rows(3, Level::Icb, Day(5), Day(5)).next()).expect("a row");
+        let ratios = held.ratios(&figures.plan.aggregates[3]);
+        assert_eq!(ratios, [("wait_90th".into(), 9.5)]);
         assert_eq!(state.latest_window(3, Level::Icb, Day(99)), Some(Day(6)));
         assert_eq!(state.latest_window(3, Level::Icb, Day(4)), None);
         assert_eq!(state.rows, 2);

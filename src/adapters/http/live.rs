@@ -40,6 +40,7 @@ struct Listener {
     app: Served,
     tick: Interval,
     version: Option<u64>,
+    is_complete: bool,
     reasons: Vec<String>,
 }
 
@@ -62,7 +63,8 @@ impl Listener {
         let reasons = (self.app.reasons)();
         let figures = &self.app.figures;
         let state = figures.read();
-        if self.version == Some(state.version) && self.reasons == reasons {
+        let is_same = self.version == Some(state.version) && self.is_complete == state.is_complete;
+        if is_same && self.reasons == reasons {
             return None;
         }
         let aggregates = (figures.plan.aggregates.iter())
@@ -78,6 +80,7 @@ impl Listener {
             aggregates: aggregates.collect(),
         };
         self.version = Some(state.version);
+        self.is_complete = state.is_complete;
         self.reasons = reasons;
         Some(changed)
     }
@@ -90,6 +93,7 @@ pub async fn events(State(app): State<Served>) -> impl IntoResponse {
         app,
         tick,
         version: None,
+        is_complete: false,
         reasons: Vec::new(),
     };
     let events = futures_util::stream::unfold(listener, |mut listener| async move {

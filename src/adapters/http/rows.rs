@@ -371,7 +371,7 @@ fn row(aggregate: &Aggregate, key: &RowKey, held: &Held, disclosure: Disclosure)
         })
         .collect();
     if !disclosure.applies() {
-        let ratios = aggregate.ratios_of(&held.sums).into_iter();
+        let ratios = held.ratios(aggregate).into_iter();
         figures.extend(ratios.map(|(ratio, value)| (ratio.to_string(), Figure::Ratio(value))));
     }
     let published = &held.published;

@@ -317,7 +317,13 @@ impl World {
         let begun = vec![("0".to_owned(), Some(Timestamp(i64::MIN)))];
         let begun = Box::new(move |_: &dyn Log| Ok(begun.clone()));
         let schemas = Arc::new(Schemas::new(None));
-        let app = app.with_releases(releases).with_past(Past::new(self.log.clone(), schemas, clock, 35, begun));
+        let app = app.with_releases(releases).with_past(Past::new(
+            self.log.clone(),
+            schemas,
+            clock,
+            35,
+            begun,
+        ));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
