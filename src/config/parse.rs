@@ -81,33 +81,7 @@ impl Settings {
                 |list| format!("{list:?}"),
             )?,
             registry: registry(&mut source, &default.registry)?,
-            http: Http {
-                address: source.take(
-                    "http.address",
-                    default.http.address,
-                    "ADDRESS:PORT such as 127.0.0.1:9464, or off",
-                    |value| match value.as_str()?.trim() {
-                        "off" => Some(None),
-                        text => text.parse().ok().map(Some),
-                    },
-                    |address| address.map_or_else(|| "\"off\"".to_owned(), |a| format!("\"{a}\"")),
-                )?,
-                releases: source.take(
-                    "http.releases",
-                    default.http.releases,
-                    "the folder that publish has as --output, or off",
-                    |value| match text(value)?.as_str() {
-                        "off" => Some(None),
-                        path => Some(Some(path.into())),
-                    },
-                    |folder| {
-                        folder.as_ref().map_or_else(
-                            || "\"off\"".to_owned(),
-                            |path| format!("\"{}\"", path.display()),
-                        )
-                    },
-                )?,
-            },
+            http: http(&mut source, default.http)?,
             metrics: Metrics {
                 series: number(
                     &mut source,
@@ -271,6 +245,36 @@ fn service_period(
         |day| day.map_or_else(|| "\"open\"".to_owned(), show_day),
     )?;
     Ok(ServicePeriod { from, to })
+}
+
+fn http(source: &mut Source, default: Http) -> Result<Http, ConfigError> {
+    Ok(Http {
+        address: source.take(
+            "http.address",
+            default.address,
+            "ADDRESS:PORT such as 127.0.0.1:9464, or off",
+            |value| match value.as_str()?.trim() {
+                "off" => Some(None),
+                text => text.parse().ok().map(Some),
+            },
+            |address| address.map_or_else(|| "\"off\"".to_owned(), |a| format!("\"{a}\"")),
+        )?,
+        releases: source.take(
+            "http.releases",
+            default.releases,
+            "the folder that publish has as --output, or off",
+            |value| match text(value)?.as_str() {
+                "off" => Some(None),
+                path => Some(Some(path.into())),
+            },
+            |folder| {
+                folder.as_ref().map_or_else(
+                    || "\"off\"".to_owned(),
+                    |path| format!("\"{}\"", path.display()),
+                )
+            },
+        )?,
+    })
 }
 
 fn registry(source: &mut Source, default: &Registry) -> Result<Registry, ConfigError> {

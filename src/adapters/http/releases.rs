@@ -25,11 +25,11 @@ pub struct Asked {}
 struct Releases {
     /// False where `http.releases` names no folder.
     is_configured: bool,
-    rows: Vec<Release>,
+    rows: Vec<Listed>,
 }
 
 #[derive(Debug, Serialize)]
-struct Release {
+struct Listed {
     release: u32,
     months: Vec<String>,
     as_of: Option<String>,
@@ -48,7 +48,7 @@ pub async fn releases(
 ) -> Result<Response, Problem> {
     let Query(Asked {}) = asked.map_err(|error| Problem::wrong(error.body_text()))?;
     blocking(move || {
-        let mut rows: Vec<Release> = manifests(&app)?.into_iter().map(told).collect();
+        let mut rows: Vec<Listed> = manifests(&app)?.into_iter().map(told).collect();
         rows.sort_by_key(|release| std::cmp::Reverse(release.release));
         let is_configured = app.releases.is_some();
         Ok(Json(Releases {
@@ -60,8 +60,8 @@ pub async fn releases(
     .await
 }
 
-fn told(manifest: Manifest) -> Release {
-    Release {
+fn told(manifest: Manifest) -> Listed {
+    Listed {
         release: manifest.release,
         appointments: manifest.appointments.values().sum(),
         is_compared: manifest.files.iter().any(|file| file.path == CHANGES),
