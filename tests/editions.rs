@@ -539,6 +539,7 @@ fn asked(log: &Arc<EmbeddedLog>, at: Option<Timestamp>) -> Answers {
         health: Arc::default(),
         stop: Stop::default(),
         banner: None,
+        releases: None,
         series: 100_000,
         published: Arc::default(),
         schemas: Arc::new(Schemas::new(None)),

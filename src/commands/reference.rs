@@ -29,7 +29,12 @@ pub fn reference() -> Result<String, ConfigError> {
         if of != section {
             section = of;
             let about = comment(section, "");
-            let _ = write!(text, "\n## {section}\n");
+            let title = if section.is_empty() {
+                "Without a section"
+            } else {
+                section
+            };
+            let _ = write!(text, "\n## {title}\n");
             if !about.is_empty() {
                 let _ = write!(text, "\n{about}\n");
             }

@@ -27,9 +27,9 @@ use crate::simulate::timeline::in_time_order;
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
 Examples:
-  gpad-live simulate --cells Regional_CSV_Devon.csv --month 2022-02 --scale 0.01 --output records
-  gpad-live simulate --cells Regional_CSV_Devon.csv --month 2022-02 --faults --embedded /var/lib/gpad-live
-  gpad-live simulate --cells icb_cells_2022-02.csv --month 2022-02 --scale 0.1 --brokers localhost:9092 --speed 1440")]
+  gpad-live simulate --cells Devon.csv --month 2022-02 --scale 0.01 --output records
+  gpad-live simulate --cells Devon.csv --month 2022-02 --faults --embedded log
+  gpad-live simulate --cells icb.csv --month 2022-02 --brokers localhost:9092 --speed 1440")]
 pub struct Arguments {
     /// Published cells: a `Regional_CSV_*.csv`, or cells by ICB (recognised by the header).
     #[arg(long, value_name = "FILE")]

@@ -151,6 +151,7 @@ impl Timestamp {
         let formats = [
             "%Y-%m-%dT%H:%M:%S%.f",
             "%Y-%m-%dT%H:%M",
+            "%Y-%m-%dT%H:%MZ",
             "%Y-%m-%d %H:%M:%S",
         ];
         let mut formats = formats.into_iter();
