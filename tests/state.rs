@@ -227,26 +227,47 @@ fn snapshots(directory: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Half of the input, a snapshot of every task, something done to the files, a restart, the other half. Answers
-/// which tasks were restored from their snapshots.
-fn restarted(harm: impl FnOnce(&Path)) -> BTreeMap<String, bool> {
-    let directory = tempfile::tempdir().unwrap();
-    let log = Arc::new(serve::with_topics(&plan().aggregates, EmbeddedLog::in_memory).unwrap());
-    let mut feed = Feed::new(&*log, Schemas::new(None));
-    feed.reference();
-    let mut records = first_half(&mut feed);
-    let running = Running::start(&log, Some(directory.path()));
-    running.wait_until_read(records);
-    // A snapshot is used once a transaction has named it: records go on coming.
-    let mut version = 10;
-    wait_for("snapshots that are named", Duration::from_mins(1), || {
-        version += 1;
+/// Sends a change of every practice, again and again, until something is so; answers how many records there are then.
+fn changes_until(
+    (feed, running, mut records): (&mut Feed, &Running, i64),
+    what: &str,
+    mut is_so: impl FnMut() -> bool,
+) -> i64 {
+    wait_for(what, Duration::from_mins(1), || {
+        let version = records / PRACTICES.len() as i64 + 1;
         for practice in PRACTICES {
             feed.appointment(practice, "1", 1, version, version % 2 == 0);
         }
         feed.flush();
         records += PRACTICES.len() as i64;
         running.wait_until_read(records);
+        is_so()
+    });
+    records
+}
+
+/// Half of the input, a snapshot of every task, something done to the files, a restart, the other half. Answers
+/// which tasks were restored from their snapshots.
+fn restarted(harm: impl FnOnce(&Path)) -> BTreeMap<String, bool> {
+    restarted_after(|_, _, _, records| records, harm)
+}
+
+/// The same, with something that happens between the snapshots and the stop; it answers how many records there are then.
+fn restarted_after(
+    meanwhile: impl FnOnce(&mut Feed, &Running, &Path, i64) -> i64,
+    harm: impl FnOnce(&Path),
+) -> BTreeMap<String, bool> {
+    let directory = tempfile::tempdir().unwrap();
+    let group = directory.path().join("group");
+    let log = Arc::new(serve::with_topics(&plan().aggregates, EmbeddedLog::in_memory).unwrap());
+    let mut feed = Feed::new(&*log, Schemas::new(None));
+    feed.reference();
+    let records = first_half(&mut feed);
+    let running = Running::start(&log, Some(directory.path()));
+    running.wait_until_read(records);
+    // A snapshot is used once a transaction has named it: records go on coming.
+    let named = "snapshots that are named";
+    let records = changes_until((&mut feed, &running, records), named, || {
         let named = manifests(&log);
         let named = named
             .iter()
@@ -254,8 +275,9 @@ fn restarted(harm: impl FnOnce(&Path)) -> BTreeMap<String, bool> {
         let tasks: std::collections::BTreeSet<_> = named.map(|manifest| &manifest.task).collect();
         tasks.len() == self::tasks(true).len()
     });
+    let mut records = meanwhile(&mut feed, &running, &group, records);
     running.stop();
-    harm(&directory.path().join("group"));
+    harm(&group);
     records += second_half(&mut feed);
     let running = Running::start(&log, Some(directory.path()));
     running.wait_until_read(records);
@@ -308,6 +330,36 @@ fn a_damaged_foreign_or_missing_snapshot_is_passed_over() {
         });
     });
     assert_eq!(missing, tasks(false));
+}
+
+/// The kernel's own errors: writing to the one fails with ENOSPC, to the other, where nothing is mapped, with EIO.
+#[test]
+fn a_disk_that_is_full_or_fails_in_the_middle_of_a_snapshot_leaves_the_one_before() {
+    for device in ["/dev/full", "/proc/self/mem"] {
+        let fails = |feed: &mut Feed, running: &Running, group: &Path, records: i64| {
+            let planted: Vec<PathBuf> = tasks(true)
+                .into_keys()
+                .map(|task| group.join(format!("{task}.tmp")))
+                .collect();
+            let mut records = records;
+            for path in &planted {
+                // Not where a snapshot is being written just then.
+                records = changes_until((feed, running, records), "room for a trap", || {
+                    std::os::unix::fs::symlink(device, path).is_ok()
+                });
+            }
+            // A file that could not be written is removed.
+            let is_link = |path: &PathBuf| path.is_symlink();
+            let records = changes_until((feed, running, records), "failed snapshots", || {
+                !planted.iter().any(is_link)
+            });
+            let all = snapshots(group.parent().unwrap());
+            assert!(all.len() >= planted.len(), "{device}: {all:?}");
+            assert!(!all.iter().any(is_link), "{device}: {all:?}");
+            records
+        };
+        assert_eq!(restarted_after(fails, |_| ()), tasks(true), "{device}");
+    }
 }
 
 #[test]

@@ -164,7 +164,7 @@ pub fn notes(log: &dyn Log) -> Result<Vec<(String, Note)>, LogError> {
 /// Since when each task's history has no gap.
 ///
 /// # Errors
-/// As for [`notes`].
+/// As for `notes`.
 pub fn begun(log: &dyn Log) -> Result<Begun, LogError> {
     let notes = notes(log)?.into_iter();
     Ok(notes.map(|(task, note)| (task, note.history)).collect())
