@@ -130,9 +130,10 @@ const MODE: u32 = 12;
 const SUPPLIER: u32 = 15;
 const ROLE: u32 = 18;
 const THREE: u32 = 0b111;
-/// The planned minutes have the bits from here on: more than the longest that is admitted needs.
+/// The planned minutes have eleven bits, as 1440 needs: ten from here on, and the highest where there is one left.
 const PLANNED: u32 = 22;
-const PLANNED_MOST: u16 = u16::MAX >> 5;
+const PLANNED_HIGHEST: u32 = 17;
+const PLANNED_MOST: u16 = (1 << 11) - 1;
 /// Marks that belong to the slot, whatever version it holds.
 const OF_SLOT: u32 =
     Mark::WasBooked as u32 | Mark::FoldedPast as u32 | Mark::Touched as u32 | Mark::Upcoming as u32;
@@ -271,7 +272,7 @@ impl Slot {
             version,
             start: self.start.local(),
             wait_days: (self.wait_days != NO_WAIT).then_some(self.wait_days),
-            planned_minutes: (self.marks >> PLANNED) as u16,
+            planned_minutes: planned(self.marks),
             actual_minutes: self.actual_minutes,
             category: unpack_category(self.category.get()),
             state: SlotState::ALL[(self.marks >> STATE & THREE) as usize],
@@ -298,7 +299,7 @@ impl Slot {
             | (held.mode as u32) << MODE
             | (held.supplier as u32) << SUPPLIER
             | held.role.map_or(THREE, |role| role as u32) << ROLE
-            | u32::from(held.planned_minutes.min(PLANNED_MOST)) << PLANNED;
+            | pack_planned(held.planned_minutes);
         (self.version, self.version_high) = Millis::split(held.version.at.0);
         self.start = Seconds::new(held.start.0);
         self.content = Small::new(held.version.content);
@@ -314,7 +315,7 @@ impl Slot {
     /// Bytes written of one: as it was before it was packed more tightly, so that the format is the same.
     pub(super) const WRITTEN: usize = 52;
     /// The bits of the marks that are written.
-    const MARKS: u32 = !PASSING & ((1 << PLANNED) - 1);
+    const MARKS: u32 = !PASSING & ((1 << PLANNED) - 1) & !(1 << PLANNED_HIGHEST);
 
     pub(super) fn write(&self, into: &mut Vec<u8>) {
         let mut put = |bytes: &[u8]| into.extend_from_slice(bytes);
@@ -335,7 +336,7 @@ impl Slot {
         put(&(category & !OWN | own).to_le_bytes());
         put(&self.first_consultation.bits().to_le_bytes());
         put(&self.wait_days.to_le_bytes());
-        put(&((self.marks >> PLANNED) as u16).to_le_bytes());
+        put(&planned(self.marks).to_le_bytes());
         put(&self.actual_minutes.bits().to_le_bytes());
         put(&self.practice.to_le_bytes());
     }
@@ -358,7 +359,7 @@ impl Slot {
             identity_high,
             version_high,
             wait_days: fields.i16()?,
-            marks: marks | u32::from(fields.u16()?.min(PLANNED_MOST)) << PLANNED,
+            marks: marks | pack_planned(fields.u16()?),
             actual_minutes: Minutes::from_bits(fields.u16()?),
             practice: fields.u16()?,
             content: Small::new(content),
@@ -388,6 +389,16 @@ pub(super) const fn parts(Identity(identity): Identity) -> ([u32; 2], u16) {
     )
 }
 
+#[inline]
+const fn planned(marks: u32) -> u16 {
+    (marks >> PLANNED | (marks >> PLANNED_HIGHEST & 1) << 10) as u16
+}
+
+fn pack_planned(minutes: u16) -> u32 {
+    let minutes = u32::from(minutes.min(PLANNED_MOST));
+    minutes << PLANNED | (minutes >> 10) << PLANNED_HIGHEST
+}
+
 fn pack_category(category: CategorySource) -> u32 {
     match category {
         CategorySource::Own(own) => {
@@ -411,4 +422,19 @@ fn unpack_category(packed: u32) -> CategorySource {
             .unwrap_or(ServiceSetting::Unmapped),
         is_unknown_text: packed >> 16 & 1 != 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_planned_duration_comes_back_and_touches_nothing_else() {
+        let others = Slot::MARKS | PASSING;
+        for minutes in 0..=1_440 {
+            let packed = pack_planned(minutes);
+            assert_eq!((planned(packed), packed & others), (minutes, 0));
+            assert_eq!(planned(packed | others), minutes);
+        }
+    }
 }
