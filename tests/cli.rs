@@ -235,8 +235,9 @@ fn run_has_a_line_on_a_terminal_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let binary = env!("CARGO_BIN_EXE_gpad-live");
     let log = folder.path().join("log");
+    // In the foreground: otherwise it signals the child, and then the child's group, and a second signal ends it at once.
     let run = format!(
-        "timeout --signal=TERM 4 {binary} run --embedded {}",
+        "timeout --foreground --signal=TERM 4 {binary} run --embedded {}",
         log.display()
     );
     let output = |terminal: bool| {
