@@ -25,8 +25,8 @@ use crate::wire::output::Positions;
 const TICK: Duration = Duration::from_millis(100);
 /// How often figures that follow the time alone are looked at.
 const HAND: Duration = Duration::from_secs(1);
-/// A transaction may stay open so many times longer while a worker is far behind: what it writes is by row and by topic, so
-/// larger ones cost less a record.
+/// A transaction may stay open so many times longer while a worker is far behind: a row that many
+/// records change is then written once for more of them. What that saves has not been shown yet (docs/decisions/0028).
 const FAR_BEHIND: u32 = 10;
 /// So long at most, unless they are set to be longer anyway.
 const LONGEST_OPEN: Duration = Duration::from_secs(1);

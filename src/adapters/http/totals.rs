@@ -23,7 +23,7 @@ pub async fn totals(
     let format = Format::asked(asked.format.as_deref(), &headers)?;
     blocking(move || {
         let question = Question::of(&app, &name, &asked)?;
-        answer::of(&app, &question).respond(format)
+        Ok(answer::of(&app, &question).respond(format))
     })
     .await
 }

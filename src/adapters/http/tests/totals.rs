@@ -72,6 +72,11 @@ fn finer_than_a_sub_icb_sums_are_told_as_counts_are() {
             .sum();
         let pcn = totals("practice_month?level=pcn&code=U00002");
         assert_eq!(told(&pcn[0]), (exact + 2) / 5 * 5);
+        assert_eq!(pcn[0]["name"], "=A PCN");
+        let path =
+            format!("/api/v1/totals/practice_month?level=pcn&code=U00002&{MONTH}&format=csv");
+        let (_, csv) = served.get(&path);
+        assert!(csv.contains(",U00002,'=A PCN,"), "{csv}");
         let (_, csv) = served.get(&format!(
             "/api/v1/totals/practice_day?level=practice&parent=QJK&by=status&{MONTH}&format=csv"
         ));

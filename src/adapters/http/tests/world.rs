@@ -128,7 +128,8 @@ impl World {
             name: format!("SURGERY {}", surgery.code),
             suppliers: Vec::new(),
             pcn_code: some(surgery.pcn),
-            pcn_name: some("A PCN"),
+            // What a spreadsheet would take for a formula.
+            pcn_name: some("=A PCN"),
             sub_icb_code: some(surgery.sub_icb),
             sub_icb_ons_code: None,
             sub_icb_name: some("A sub-ICB"),

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use axum::Json;
-use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,10 +12,9 @@ use crate::adapters::figures::quality::Beside;
 use crate::adapters::figures::{Held, State};
 use crate::adapters::http::App;
 use crate::adapters::http::disclosure::Disclosure;
-use crate::adapters::http::problem::Problem;
 use crate::adapters::http::quality::{SCORE, told_score};
 use crate::adapters::http::summary::{iso, label_of};
-use crate::adapters::http::table::{Format, rounded};
+use crate::adapters::http::table::{Format, Sheet, csv_response, rounded};
 use crate::domain::aggregate::{Finality, Published};
 use crate::domain::place::{ENGLAND, Level};
 use crate::domain::time::{Day, Timestamp};
@@ -300,25 +298,19 @@ fn figures(
 }
 
 impl Answer {
-    pub fn respond(self, format: Format) -> Result<Response, Problem> {
+    pub fn respond(self, format: Format) -> Response {
         match format {
             Format::Json => {
                 let mut body = self.about;
                 body["rows"] = json!(self.rows);
-                Ok(Json(body).into_response())
+                Json(body).into_response()
             }
-            Format::Csv => {
-                let text = self.csv().map_err(|error| {
-                    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
-                })?;
-                let kind = "text/csv; charset=utf-8; header=present";
-                Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
-            }
+            Format::Csv => csv_response(self.csv()),
         }
     }
 
     fn csv(&self) -> Result<Vec<u8>, csv::Error> {
-        let mut out = csv::Writer::from_writer(Vec::new());
+        let mut sheet = Sheet::default();
         let Columns {
             dimensions,
             figures,
@@ -327,7 +319,7 @@ impl Answer {
         line.extend(dimensions);
         line.extend(figures.iter().map(String::as_str));
         line.extend(["as_of", "revision", "finality", "quality_score"]);
-        out.write_record(line)?;
+        sheet.line(line.into_iter())?;
         for row in &self.rows {
             let [from, before] = row.window.clone();
             let mut line = vec![from, before, row.code.clone(), row.name.clone()];
@@ -343,8 +335,8 @@ impl Answer {
                 row.quality_score
                     .map_or_else(String::new, |score| score.to_string()),
             ]);
-            out.write_record(line)?;
+            sheet.line(line.iter().map(String::as_str))?;
         }
-        Ok(out.into_inner().map_err(csv::IntoInnerError::into_error)?)
+        sheet.finish()
     }
 }
