@@ -4,8 +4,9 @@
 //! topics with the same records; a bare librdkafka consumer reads them; the release build takes them in and commits
 //! figures, with all default aggregates or with `activity` alone. England's appointments are added up from what was committed
 //! and must be those that were drawn, or the figure does not count. It prints medians and spread of records per second, per
-//! core-second of the process, and of the process and the broker; and the ratios to bare reading. Words behind `--`:
-//! appointments in thousands (1,000 unless said), rounds (3). `GPADLIVE_PROOF_REPORT=FILE` writes the report there.
+//! core-second of the process, and of the process and the broker; and the ratios to bare reading. The input is dense: whole ICBs of
+//! England's February 2022, every appointment of theirs. Words behind `--`: appointments in thousands at least (1,000 unless
+//! said), rounds (3). `GPADLIVE_PROOF_REPORT=FILE` writes the report there.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -30,8 +31,6 @@ use support::instance::{Environment, Instance, Seen, succeed};
 use support::proof::{machine, versions};
 
 const TASKS: i32 = 4;
-/// Published appointments of February 2022.
-const PUBLISHED: f64 = 25_355_260.0;
 /// When all of them are past.
 const NOW: &str = "2022-06-01T12:00:00Z";
 const GROUP: &str = "throughput";
@@ -206,8 +205,31 @@ fn run(
     }
 }
 
-fn round(name: &'static str, thousands: u32, all: &mut Vec<Measured>) {
-    let kafka = Kafka::start();
+/// As many whole ICBs of the published cells, in their order, as have so many appointments: a month thinned out would change as
+/// many rows with far fewer records. Answers the cells, and how many appointments they are.
+fn whole_icbs(thousands: u32) -> (String, i64) {
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/icb_cells_2022-02.csv");
+    let all = fs::read_to_string(all).unwrap();
+    let mut lines = all.lines();
+    let mut cells = format!("{}\n", lines.next().unwrap());
+    let (mut icb, mut appointments) = ("", 0);
+    for line in lines {
+        let (code, count) = (
+            line.split_once(',').unwrap().0,
+            line.rsplit_once(',').unwrap().1,
+        );
+        if code != icb && appointments >= i64::from(thousands) * 1_000 {
+            break;
+        }
+        icb = code;
+        appointments += count.parse::<i64>().unwrap();
+        writeln!(cells, "{line}").unwrap();
+    }
+    (cells, appointments)
+}
+
+fn round(name: &'static str, thousands: u32, all: &mut Vec<Measured>) -> i64 {
+    let kafka = Kafka::start_measured();
     let broker = kafka.pid();
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("gpad-live.toml");
@@ -223,8 +245,9 @@ fn round(name: &'static str, thousands: u32, all: &mut Vec<Measured>) {
         ("RUST_LOG", "warn".to_owned()),
     ];
     succeed(&environment, &["topics", "create"]);
-    let cells = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/icb_cells_2022-02.csv");
-    let scale = (f64::from(thousands) * 1e3 / PUBLISHED).to_string();
+    let (text, appointments) = whole_icbs(thousands);
+    let cells = directory.path().join("icb_cells_2022-02.csv");
+    fs::write(&cells, text).unwrap();
     let brokers = kafka.brokers();
     let draw = [
         "simulate",
@@ -232,8 +255,6 @@ fn round(name: &'static str, thousands: u32, all: &mut Vec<Measured>) {
         cells.to_str().unwrap(),
         "--month",
         "2022-02",
-        "--scale",
-        &scale,
         "--brokers",
         &brokers,
     ];
@@ -252,7 +273,6 @@ fn round(name: &'static str, thousands: u32, all: &mut Vec<Measured>) {
         peak: None,
     });
     all.push(reading);
-    let appointments = i64::from(thousands) * 1_000;
     all.push(run(
         name,
         &kafka,
@@ -261,6 +281,7 @@ fn round(name: &'static str, thousands: u32, all: &mut Vec<Measured>) {
         records,
         appointments,
     ));
+    appointments
 }
 
 fn median(mut numbers: Vec<f64>) -> (f64, f64, f64) {
@@ -269,7 +290,7 @@ fn median(mut numbers: Vec<f64>) -> (f64, f64, f64) {
     (numbers[last / 2], numbers[0], numbers[last])
 }
 
-fn report(thousands: u32, rounds: u32, all: &[Measured]) {
+fn report(thousands: u32, rounds: u32, appointments: i64, all: &[Measured]) {
     let of = |name: &str, what: &dyn Fn(&Measured) -> f64| {
         let of = all.iter().filter(|measured| measured.name == name);
         median(of.map(what).collect())
@@ -282,8 +303,8 @@ fn report(thousands: u32, rounds: u32, all: &[Measured]) {
     let mut report = format!(
         "# Throughput\n\n| | |\n|---|---|\n| date | {} |\n| command | `cargo bench --bench throughput -- {thousands} {rounds}` |\n\
          | versions | {} |\n| machine | {} |\n\
-         | input | {records:.0} records, {thousands},000 appointments of England's February 2022 drawn by `simulate`, {TASKS} partitions a topic |\n\
-         | settings | defaults; one instance; the broker's heap 512 MiB, its compiler C1 as in all our tests |\n\n\
+         | input | {records:.0} records: every appointment of whole ICBs of England's February 2022, {appointments}, drawn by `simulate`; {TASKS} partitions a topic |\n\
+         | settings | defaults; one instance; the broker's Java machine as Kafka's start script sets it |\n\n\
          Thousands of records, medians (spread) of all rounds. `run` is measured from its first commit to the last; its figures add up to \
          the appointments that were drawn.\n\n\
          | | a second | a core-second of the process | … and of the broker | of bare reading | peak RSS, MiB |\n|---|---:|---:|---:|---:|---:|\n",
@@ -331,12 +352,12 @@ fn main() {
         .collect();
     let thousands = asked.first().copied().unwrap_or(1_000);
     let rounds = asked.get(1).copied().unwrap_or(3);
-    let mut all = Vec::new();
+    let (mut all, mut appointments) = (Vec::new(), 0);
     for at in 1..=rounds {
         for name in [ALL, ALONE] {
             eprintln!("round {at} of {rounds}: {name}");
-            round(name, thousands, &mut all);
+            appointments = round(name, thousands, &mut all);
         }
     }
-    report(thousands, rounds, &all);
+    report(thousands, rounds, appointments, &all);
 }

@@ -101,7 +101,7 @@ impl Cluster {
     }
 
     fn launch(&mut self, at: usize) {
-        let arguments = java(&["kafka.Kafka"]);
+        let arguments = java(super::SOON, &["kafka.Kafka"]);
         let properties = self.nodes[at].properties.display().to_string();
         let mut command = vec!["java"];
         command.extend(arguments.iter().map(String::as_str));

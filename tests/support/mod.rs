@@ -97,7 +97,7 @@ pub fn free_ports<const N: usize>() -> [u16; N] {
 /// Runs one of Kafka's own tools; it must succeed.
 pub fn tool(class: &str, arguments: &[&str]) {
     let output = Command::new("java")
-        .args(java(&[&[class], arguments].concat()))
+        .args(java(SOON, &[&[class], arguments].concat()))
         .output()
         .unwrap();
     let (out, error) = (
@@ -107,17 +107,26 @@ pub fn tool(class: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{class}: {out}{error}");
 }
 
-fn java(arguments: &[&str]) -> Vec<String> {
+/// Starts soon, and stays small.
+const SOON: &[&str] = &["-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
+/// What Kafka's own start script asks for.
+const MEASURED: &[&str] = &[
+    "-server",
+    "-Xms1g",
+    "-Xmx1g",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+];
+
+fn java(options: &[&str], arguments: &[&str]) -> Vec<String> {
     let libs = component("kafka").join("libs").join("*");
-    let mut all: Vec<String> = [
-        "-Xmx512m",
-        "-Xshare:auto",
-        "-XX:TieredStopAtLevel=1",
-        "-XX:+UseSerialGC",
-        "-cp",
-    ]
-    .map(str::to_owned)
-    .to_vec();
+    let mut all: Vec<String> = [options, &["-Xshare:auto", "-cp"]]
+        .concat()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
     all.push(libs.display().to_string());
     all.extend(arguments.iter().map(|&argument| argument.to_owned()));
     all
@@ -126,13 +135,16 @@ fn java(arguments: &[&str]) -> Vec<String> {
 /// Makes a broker's log directory.
 fn format(properties: &Path) {
     let formatted = Command::new("java")
-        .args(java(&[
-            "kafka.tools.StorageTool",
-            "format",
-            "-t",
-            "Z3BhZC1saXZlLXRlc3RzIQ",
-            "-c",
-        ]))
+        .args(java(
+            SOON,
+            &[
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                "Z3BhZC1saXZlLXRlc3RzIQ",
+                "-c",
+            ],
+        ))
         .arg(properties)
         .output()
         .unwrap();
@@ -149,6 +161,7 @@ pub struct Kafka {
     properties: PathBuf,
     dir: TempDir,
     port: u16,
+    machine: &'static [&'static str],
 }
 
 impl Kafka {
@@ -156,8 +169,20 @@ impl Kafka {
         Self::start_with(|_, properties| properties)
     }
 
+    /// One to measure with: its Java machine is set as Kafka's own start script sets it.
+    pub fn start_measured() -> Self {
+        Self::start_on(MEASURED, |_, properties| properties)
+    }
+
     /// With other properties; they are given those of every test, and the controller's port.
     pub fn start_with(change: impl FnOnce(u16, String) -> String) -> Self {
+        Self::start_on(SOON, change)
+    }
+
+    fn start_on(
+        machine: &'static [&'static str],
+        change: impl FnOnce(u16, String) -> String,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let [port, controller] = free_ports();
         let properties = dir.path().join("server.properties");
@@ -169,6 +194,7 @@ impl Kafka {
             properties,
             dir,
             port,
+            machine,
         };
         kafka.resume();
         kafka
@@ -195,7 +221,7 @@ impl Kafka {
 
     /// Starts the broker (again), on the same port and log.
     pub fn resume(&mut self) {
-        let arguments = java(&["kafka.Kafka"]);
+        let arguments = java(self.machine, &["kafka.Kafka"]);
         let properties = self.properties.display().to_string();
         let mut command = vec!["java"];
         command.extend(arguments.iter().map(String::as_str));
