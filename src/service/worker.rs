@@ -25,11 +25,10 @@ use crate::wire::output::Positions;
 const TICK: Duration = Duration::from_millis(100);
 /// How often figures that follow the time alone are looked at.
 const HAND: Duration = Duration::from_secs(1);
-/// A transaction may stay open so many times longer while a worker is far behind: a row that many
-/// records change is then written once for more of them. What that saves has not been shown yet (docs/decisions/0028).
-const FAR_BEHIND: u32 = 10;
-/// So long at most, unless they are set to be longer anyway.
-const LONGEST_OPEN: Duration = Duration::from_secs(1);
+/// While a worker is far behind, a transaction takes so many times more records, and stays open so long: a row that many
+/// records change is written once for more of them (docs/decisions/0028).
+const FAR_BEHIND: usize = 10;
+const OPEN_FAR_BEHIND: Duration = Duration::from_secs(2);
 /// Longer than two heartbeats: by then a member knows whether it has lost what it was fenced from.
 const AFTER_FENCING: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -418,7 +417,7 @@ impl<S: Stage> Worker<S> {
             }
             return Ok(());
         }
-        let room = self.around.commit.records.saturating_sub(self.open.records);
+        let room = self.most().saturating_sub(self.open.records);
         let wait = match self.open.since {
             Some(opened) => self.interval().saturating_sub(since(opened)).min(TICK),
             None => TICK,
@@ -475,16 +474,25 @@ impl<S: Stage> Worker<S> {
     fn interval(&self) -> Duration {
         let usual = self.around.commit.interval;
         if self.backfill.is_some() {
-            (usual * FAR_BEHIND).min(LONGEST_OPEN).max(usual)
+            usual.max(OPEN_FAR_BEHIND)
+        } else {
+            usual
+        }
+    }
+
+    /// How many records a transaction takes at most.
+    fn most(&self) -> usize {
+        let usual = self.around.commit.records;
+        if self.backfill.is_some() {
+            usual.saturating_mul(FAR_BEHIND)
         } else {
             usual
         }
     }
 
     fn is_due(&self) -> bool {
-        let commit = &self.around.commit;
         match self.open.since {
-            Some(opened) => since(opened) >= self.interval() || self.open.records >= commit.records,
+            Some(opened) => since(opened) >= self.interval() || self.open.records >= self.most(),
             None => self.stage.has_news() || since(self.looked_at) >= HAND,
         }
     }
