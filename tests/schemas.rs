@@ -11,8 +11,9 @@ use gpad_live::wire::avro::{Decoder, Field};
 use gpad_live::wire::datum::{Bytes, Datum};
 use gpad_live::wire::output::{
     AggregateKey, AggregateRow, AggregateValue, CanonicalAppointment, Closed, ClosedBy, Count,
-    DeadLetter, Delta, Dimension, DispositionCount, Figures, Finality, Manifest, Positions,
-    Published, Ratio, Readmission, ReferencePosition, Standing, Written, WrittenBy,
+    DeadLetter, DeltaChange, DeltaPlace, DeltaWindow, Deltas, Dimension, DispositionCount, Figures,
+    Finality, Manifest, Positions, Published, Ratio, Readmission, ReferencePosition, Standing,
+    Written, WrittenBy,
 };
 use gpad_live::wire::reference::{
     Participation, ParticipationState, Practice, ReferenceRecord, SlotTypeMapping,
@@ -549,13 +550,21 @@ proptest! {
     /// Catches the same of deltas.
     #[test]
     fn deltas_round_trip(
-        texts: [String; 4], codes in vec(any::<String>(), 0..5), dimensions in dimensions(),
-        measures in vec(any::<i64>(), 0..5), as_of: i64, written_by in written_by(),
-        closed: Option<(i32, Option<i64>, Option<i64>)>,
+        aggregate: String, dimensions in vec(any::<String>(), 0..3),
+        places in vec((any::<String>(), vec(any::<String>(), 0..5)), 0..3),
+        windows in vec(any::<(String, String)>(), 0..3), values in vec(vec(any::<String>(), 0..3), 0..3),
+        changes in vec((any::<[i32; 3]>(), vec(any::<i64>(), 0..5)), 0..5),
+        as_of: i64, written_by in written_by(), closed: Option<(i32, Option<i64>, Option<i64>)>,
     ) {
-        let [aggregate, level, window_start, window_end] = texts;
         let closed = closed.map(|(task, by_events, to)| Closed { task, by_events, to });
-        check_datum(&Delta { aggregate, level, codes, window_start, window_end, dimensions, measures, as_of, written_by, closed });
+        check_datum(&Deltas {
+            aggregate, dimensions, values, as_of, written_by, closed,
+            places: places.into_iter().map(|(level, codes)| DeltaPlace { level, codes }).collect(),
+            windows: windows.into_iter().map(|(start, end)| DeltaWindow { start, end }).collect(),
+            changes: changes.into_iter().map(|([place, window, values], measures)| {
+                DeltaChange { place, window, values, measures }
+            }).collect(),
+        });
     }
 
     /// Catches the same of requests.

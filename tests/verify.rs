@@ -19,7 +19,7 @@ use gpad_live::service::verify::{Fault, Kind, Report};
 use gpad_live::service::{READMISSIONS, output_topics};
 use gpad_live::wire::datum::Datum;
 use gpad_live::wire::framing::{frame, unframe};
-use gpad_live::wire::output::{AggregateValue, Delta, Manifest};
+use gpad_live::wire::output::{AggregateValue, Deltas, Manifest};
 use gpad_live::wire::reference::ParticipationState;
 use support::feed::{Feed, PRACTICES};
 use support::local::{self, Record, Running, in_memory, plan};
@@ -38,15 +38,20 @@ fn honest() -> Copied {
         let log = Arc::new(in_memory());
         let mut feed = Feed::new(&*log, Schemas::new(None));
         feed.reference();
-        for practice in PRACTICES {
-            for slot in 0..12 {
-                feed.appointment(practice, &slot.to_string(), slot % 3, 1, slot % 2 == 0);
-            }
-            feed.send_raw("emis.appointments", practice, b"no frame");
-        }
-        feed.flush();
         let running = Running::start(&log);
-        running.wait_until_read(104);
+        // Each round is read before the next comes: several transactions of every task.
+        for (round, read) in (0..).zip([24, 48, 72, 104]) {
+            for practice in PRACTICES {
+                for slot in 3 * round..3 * round + 3 {
+                    feed.appointment(practice, &slot.to_string(), slot % 3, 1, slot % 2 == 0);
+                }
+                if round == 3 {
+                    feed.send_raw("emis.appointments", practice, b"no frame");
+                }
+            }
+            feed.flush();
+            running.wait_until_read(read);
+        }
         running.stop();
         for practice in PRACTICES {
             feed.appointment(practice, "0", 0, 5, false);
@@ -253,7 +258,7 @@ fn a_repeated_transaction_is_found() {
     let deltas: Vec<Record> = (copied.records.iter())
         .filter(|record| record.topic == "gpad.deltas")
         .filter(|record| {
-            let by = read::<Delta>(record).written_by.unwrap();
+            let by = read::<Deltas>(record).written_by.unwrap();
             (by.task, by.sequence) == (repeated.task.clone(), repeated.sequence)
         })
         .cloned()
@@ -290,7 +295,7 @@ fn a_torn_transaction_is_found_whichever_part_is_missing() {
     let (_, torn) = manifest(&copied, |manifest| wrote(manifest, "gpad.deltas"));
     let is_of = |record: &Record| {
         record.topic == "gpad.deltas" && {
-            let by = read::<Delta>(record).written_by.unwrap();
+            let by = read::<Deltas>(record).written_by.unwrap();
             (by.task, by.sequence) == (torn.task.clone(), torn.sequence)
         }
     };
@@ -427,10 +432,10 @@ fn altered_deltas_and_dead_letters_are_found() {
         .iter()
         .position(|record| record.topic == "gpad.deltas")
         .unwrap();
-    let mut delta = read::<Delta>(&copied.records[at]);
-    delta.measures[0] += 1;
-    put(&mut copied.records[at], &delta);
-    let by = delta.written_by.unwrap();
+    let mut deltas = read::<Deltas>(&copied.records[at]);
+    deltas.changes[0].measures[0] += 1;
+    put(&mut copied.records[at], &deltas);
+    let by = deltas.written_by.unwrap();
     has(
         &verified(&copied),
         Kind::Altered,

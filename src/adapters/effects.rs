@@ -1,22 +1,16 @@
 //! What the core hands over, in the shapes that topics and files carry, and back.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use crate::domain::aggregate::{Dimension, Figures, Finality, Measure, Published, Row, Span};
 use crate::domain::disposition::Disposition;
-use crate::domain::place::{Code, Level, Place};
+use crate::domain::place::Level;
 use crate::domain::time::{Day, Timestamp};
-use crate::domain::topic::{Supplier, SupplierTopic};
-use crate::engine::fold::{Base, Delta};
+use crate::domain::topic::SupplierTopic;
 use crate::engine::ledger::Counts;
-use crate::engine::plan::AggregatePlan;
-use crate::engine::watermark::Closed;
 use crate::stages::letter::DeadLetter;
 use crate::wire::datum::Bytes;
 use crate::wire::output::{self, WrittenBy};
-
-const MINUTE: i64 = 60_000;
 
 /// Names of dimensions that levels are printed with.
 const PRINTED: [&str; 5] = [
@@ -185,118 +179,6 @@ pub fn dead_letter_of(letter: &DeadLetter, written_by: Option<WrittenBy>) -> out
     }
 }
 
-/// A delta, told by labels: its packed form means something in one plan only.
-#[must_use]
-pub fn delta_of(
-    delta: &Delta,
-    plan: &AggregatePlan,
-    written_by: Option<WrittenBy>,
-) -> output::Delta {
-    let aggregate = &plan.aggregates[delta.aggregate];
-    let (level, codes) = match delta.base {
-        Base::Geography => ("geography", codes_of(&delta.place)),
-        Base::Supplier(supplier) => ("supplier", vec![supplier.label().to_owned()]),
-    };
-    let (start, end) = texts_of(if aggregate.follows_events() {
-        let minute = |pane: i32| Timestamp(i64::from(pane) * i64::from(aggregate.pane()) * MINUTE);
-        Span::Times(minute(delta.window), minute(delta.window + 1))
-    } else {
-        aggregate.span(0, delta.window)
-    });
-    output::Delta {
-        aggregate: aggregate.name.to_string(),
-        level: level.to_owned(),
-        codes,
-        window_start: start,
-        window_end: end,
-        dimensions: aggregate
-            .labels(delta.dimensions)
-            .into_iter()
-            .map(|(name, value)| output::Dimension {
-                name: name.to_owned(),
-                value: value.to_owned(),
-            })
-            .collect(),
-        measures: delta.sums.clone(),
-        as_of: delta.as_of.0,
-        written_by,
-        closed: None,
-    }
-}
-
-/// Up to when the windows of a task are closed, as the second stage is told of it.
-#[must_use]
-pub fn closed_of(
-    task: i32,
-    closed: Closed,
-    as_of: Timestamp,
-    written_by: Option<WrittenBy>,
-) -> output::Delta {
-    output::Delta {
-        aggregate: String::new(),
-        level: String::new(),
-        codes: Vec::new(),
-        window_start: String::new(),
-        window_end: String::new(),
-        dimensions: Vec::new(),
-        measures: Vec::new(),
-        as_of: as_of.0,
-        written_by,
-        closed: Some(output::Closed {
-            task,
-            by_events: closed.by_events.map(|at| at.0),
-            to: closed.to.map(|at| at.0),
-        }),
-    }
-}
-
-/// The inverse of [`closed_of`].
-#[must_use]
-pub fn closed_from(closed: &output::Closed) -> (usize, Closed) {
-    let read = Closed {
-        by_events: closed.by_events.map(Timestamp),
-        to: closed.to.map(Timestamp),
-    };
-    (usize::try_from(closed.task).unwrap_or(usize::MAX), read)
-}
-
-/// A delta as it was read back; `None` if the plan has no such aggregate, dimensions or measures.
-#[must_use]
-pub fn delta_from(delta: &output::Delta, plan: &AggregatePlan) -> Option<Delta> {
-    let (at, aggregate) = plan.find(&delta.aggregate)?;
-    let labels = delta
-        .dimensions
-        .iter()
-        .map(|dimension| (dimension.name.as_str(), dimension.value.as_str()));
-    let (base, place) = match (delta.level.as_str(), delta.codes.as_slice()) {
-        ("geography", codes) => (Base::Geography, place_of(codes)?),
-        ("supplier", [label]) => {
-            let supplier = Supplier::ALL
-                .into_iter()
-                .find(|known| known.label() == label)?;
-            (Base::Supplier(supplier), Place::default())
-        }
-        _ => return None,
-    };
-    (delta.measures.len() == aggregate.columns()).then_some(())?;
-    let window = match span_of(&delta.window_start, &delta.window_end)? {
-        Span::Days(from, _) => from.0,
-        Span::Times(from, _) => {
-            let pane = i64::from(aggregate.pane()) * MINUTE;
-            i32::try_from(from.0.checked_div_euclid(pane)?).ok()?
-        }
-    };
-    Some(Delta {
-        aggregate: at,
-        base,
-        place: Arc::new(place),
-        window,
-        dimensions: aggregate.pack_labels(labels)?,
-        sums: delta.measures.clone(),
-        as_of: Timestamp(delta.as_of),
-    })
-}
-
 /// Dispositions of a transaction.
 #[must_use]
 pub fn counts_of(counts: &Counts) -> Vec<output::DispositionCount> {
@@ -330,39 +212,8 @@ pub fn counts_from(counts: &[output::DispositionCount]) -> Counts {
 }
 
 /// PCN, sub-ICB and its ONS code, ICB likewise, region likewise; empty where missing.
-fn codes_of(place: &Place) -> Vec<String> {
-    [
-        &place.pcn,
-        &place.sub_icb,
-        &place.sub_icb_ons,
-        &place.icb,
-        &place.icb_ons,
-        &place.region,
-        &place.region_ons,
-    ]
-    .map(|code| code.as_deref().unwrap_or_default().to_owned())
-    .into()
-}
-
-fn place_of(codes: &[String]) -> Option<Place> {
-    let code = |text: &String| -> Code { (!text.is_empty()).then(|| text.as_str().into()) };
-    let [pcn, sub_icb, sub_icb_ons, icb, icb_ons, region, region_ons] = codes else {
-        return None;
-    };
-    Some(Place {
-        practice: None,
-        pcn: code(pcn),
-        sub_icb: code(sub_icb),
-        sub_icb_ons: code(sub_icb_ons),
-        icb: code(icb),
-        icb_ons: code(icb_ons),
-        region: code(region),
-        region_ons: code(region_ons),
-    })
-}
-
 /// Where a row's window begins and ends: days such as `2022-02-28`, instants such as `2022-02-28T09:15:00.000Z`.
-fn texts_of(span: Span) -> (String, String) {
+pub(super) fn texts_of(span: Span) -> (String, String) {
     match span {
         Span::Days(from, to) => (iso(from), iso(to)),
         Span::Times(from, to) => (from.to_rfc3339(), to.to_rfc3339()),
@@ -370,7 +221,7 @@ fn texts_of(span: Span) -> (String, String) {
 }
 
 /// The inverse of [`texts_of`].
-fn span_of(from: &str, to: &str) -> Option<Span> {
+pub(super) fn span_of(from: &str, to: &str) -> Option<Span> {
     if let (Some(from), Some(to)) = (day(from), day(to)) {
         return Some(Span::Days(from, to));
     }

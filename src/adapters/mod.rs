@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod crash;
+pub mod deltas;
 pub mod effects;
 pub mod embedded;
 pub mod feed;

@@ -190,9 +190,10 @@ impl Stage for FirstStage {
         self.partition
     }
 
-    fn take(&mut self, message: &Message<'_>) -> Result<(), Hindrance> {
+    fn take(&mut self, message: &Message<'_>) -> Result<usize, Hindrance> {
         let Some(topic) = SupplierTopic::ALL.get(message.topic) else {
-            return self.request(message);
+            self.request(message)?;
+            return Ok(1);
         };
         let payload = self
             .decoders
@@ -201,7 +202,7 @@ impl Stage for FirstStage {
         let key = key_of(message, self.partitions);
         self.pipeline.take(&record(*topic, message, key, payload));
         self.taken += 1;
-        Ok(())
+        Ok(1)
     }
 
     fn read_again(&mut self, until: &[i64], go_on: &dyn Fn() -> bool) -> Result<bool, LogError> {
@@ -245,7 +246,7 @@ impl Stage for FirstStage {
         let mut closed = None;
         let summary = self.pipeline.settle_into(&mut |change| match change {
             Change::Row(row) => draft.row(outputs, standings, &row),
-            Change::Delta(delta) => draft.delta(outputs, &delta),
+            Change::Delta(delta) => draft.delta(outputs, delta),
             Change::Closed(now_closed) => closed = Some(now_closed),
         });
         if let Some(closed) = closed {

@@ -92,9 +92,9 @@ pub enum ServiceError {
     #[error("task {task} ended unexpectedly: {why}")]
     Task { task: String, why: String },
     #[error(
-        "a transaction was not finished in time; it will be done again by the next owner of its task"
+        "tasks {tasks}: the last transaction was not finished in time; their next owner reads its records again"
     )]
-    Unfinished,
+    Unfinished { tasks: String },
 }
 
 /// A task at work.
@@ -220,7 +220,6 @@ impl Service {
                     tracing::info!(tasks = names(running), "tasks assigned");
                 }
                 Some(Change::Revoked(units)) => {
-                    // An unfinished worker is fenced by the next owner; the group must not wait for it.
                     let ended = end(
                         running,
                         |unit| units.contains(unit),
@@ -229,7 +228,11 @@ impl Service {
                         || (),
                     );
                     membership.release(&units)?;
-                    ended?;
+                    match ended {
+                        // The next owner fences it; the group must not wait for it, nor our other tasks end for it.
+                        Err(error @ ServiceError::Unfinished { .. }) => tracing::warn!("{error}"),
+                        ended => ended?,
+                    }
                     tracing::info!(tasks = names(running), "tasks given up");
                 }
                 Some(Change::Lost(units)) => {
@@ -342,6 +345,7 @@ fn end(
         threads::sleep(Duration::from_millis(2));
     }
     let mut outcome = Ok(());
+    let mut unfinished = Vec::new();
     for unit in units {
         let Some(task) = running.remove(&unit) else {
             continue;
@@ -354,15 +358,18 @@ fn end(
         } else {
             // It must not go on once it notices; the transaction it is in is fenced or aborted.
             task.orders.give(Order::Drop);
-            if order == Order::Finish {
-                Err(ServiceError::Unfinished)
-            } else {
-                Ok(())
+            if order == Order::Finish && task.orders.has_open() {
+                unfinished.push(task.name);
             }
+            Ok(())
         };
         if outcome.is_ok() {
             outcome = ended;
         }
+    }
+    if outcome.is_ok() && !unfinished.is_empty() {
+        let tasks = unfinished.join(" ");
+        return Err(ServiceError::Unfinished { tasks });
     }
     outcome
 }
@@ -389,4 +396,53 @@ fn panicked(task: String, panic: &(dyn std::any::Any + Send)) -> ServiceError {
         .or_else(|| panic.downcast_ref::<&str>().map(|why| (*why).to_owned()))
         .unwrap_or_else(|| "a panic".to_owned());
     ServiceError::Task { task, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tasks that end by no order until the sender is dropped: whether each has something open.
+    fn stuck(open: &[bool]) -> (BTreeMap<Unit, Running>, std::sync::mpsc::Sender<()>) {
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let ended = Arc::new(std::sync::Mutex::new(ended));
+        let running = (0..).zip(open).map(|(partition, open)| {
+            let orders = Arc::new(Orders::default());
+            orders.set_open(*open);
+            let ended = ended.clone();
+            let thread = threads::spawn("stuck", move || {
+                assert!(ended.lock().unwrap().recv().is_err());
+                Ok(())
+            });
+            let unit = Unit {
+                topic: 0,
+                partition,
+            };
+            let running = Running {
+                name: partition.to_string(),
+                orders,
+                thread: thread.unwrap(),
+            };
+            (unit, running)
+        });
+        (running.collect(), end)
+    }
+
+    #[test]
+    fn only_tasks_with_something_open_are_unfinished() {
+        let now = Duration::ZERO;
+        let (mut running, _held) = stuck(&[false, true, false, true]);
+        let error = end(&mut running, |_| true, Order::Finish, now, || ()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "tasks 1 3: the last transaction was not finished in time; their next owner reads its records again"
+        );
+        assert!(running.is_empty());
+
+        // One that restores, or waits for a broker, has nothing to finish; one that is to be dropped is not waited for.
+        let (mut running, _held) = stuck(&[false, false]);
+        end(&mut running, |_| true, Order::Finish, now, || ()).unwrap();
+        let (mut running, _held) = stuck(&[true]);
+        end(&mut running, |_| true, Order::Drop, now, || ()).unwrap();
+    }
 }

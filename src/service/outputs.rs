@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::history::{self, Before, HISTORY};
 use super::standing::{Standing, Standings};
+use crate::adapters::deltas::{self, Gathered};
 use crate::adapters::effects;
 use crate::adapters::log::Transaction;
 use crate::adapters::registry::RegistryError;
@@ -123,6 +124,7 @@ pub struct Draft {
     /// When it is settled.
     now: Timestamp,
     before: Before,
+    gathered: Gathered,
     datum: Vec<u8>,
     key: Vec<u8>,
     value: Vec<u8>,
@@ -143,6 +145,7 @@ impl Default for Draft {
             },
             now: Timestamp(0),
             before: Before::default(),
+            gathered: Gathered::default(),
             datum: Vec::new(),
             key: Vec::new(),
             value: Vec::new(),
@@ -155,6 +158,8 @@ impl Draft {
     pub fn begin(&mut self, task: &str, sequence: i64, now: Timestamp) {
         self.now = now;
         self.before.clear();
+        // Of a draft that was given up.
+        self.gathered = Gathered::default();
         self.transaction.clear();
         self.written.clear();
         self.counts = Counts::default();
@@ -202,24 +207,35 @@ impl Draft {
         (self.transaction).put(HISTORY, None, task.as_bytes(), Some(&self.value));
     }
 
-    /// A delta: all of one aggregate go one way, so that one part of the second stage adds them up.
-    pub fn delta(&mut self, outputs: &Outputs, delta: &Delta) {
-        let partition = i32::try_from(delta.aggregate).unwrap_or(0) % outputs.delta_partitions;
+    /// A delta, in a record with others of its aggregate.
+    pub fn delta(&mut self, outputs: &Outputs, delta: Delta) {
+        if self.gathered.is_due_before(&delta) {
+            self.deltas(outputs);
+        }
+        self.gathered.add(delta, &outputs.plan);
+    }
+
+    /// The deltas gathered so far: all of one aggregate go one way, so that one part of the second stage adds them up.
+    fn deltas(&mut self, outputs: &Outputs) {
+        let Some((aggregate, deltas)) = self.gathered.take(&self.writer) else {
+            return;
+        };
+        let partition = i32::try_from(aggregate).unwrap_or(0) % outputs.delta_partitions;
         self.datum.clear();
-        effects::delta_of(delta, &outputs.plan, Some(self.writer.clone())).write(&mut self.datum);
+        deltas.write(&mut self.datum);
         framed(outputs.deltas, &self.datum, &mut self.value);
-        let key = outputs.plan.aggregates[delta.aggregate].name.as_bytes();
-        self.transaction
-            .put(DELTAS, Some(partition), key, Some(&self.value));
+        let key = deltas.aggregate.as_bytes();
+        (self.transaction).put(DELTAS, Some(partition), key, Some(&self.value));
         tally(&mut self.written, DELTAS).add(key, Some(&self.value));
     }
 
     /// Up to when the task's windows are closed, to every part of the second stage, behind its deltas.
     pub fn closed(&mut self, outputs: &Outputs, task: i32, closed: Closed, as_of: Timestamp) {
+        self.deltas(outputs);
         for partition in 0..outputs.delta_partitions {
             self.datum.clear();
             let written_by = Some(self.writer.clone());
-            effects::closed_of(task, closed, as_of, written_by).write(&mut self.datum);
+            deltas::closed_of(task, closed, as_of, written_by).write(&mut self.datum);
             framed(outputs.deltas, &self.datum, &mut self.value);
             let key = self.writer.task.as_bytes();
             (self.transaction).put(DELTAS, Some(partition), key, Some(&self.value));
@@ -240,6 +256,7 @@ impl Draft {
 
     /// The manifest of everything put so far; answers its hash.
     pub fn manifest(&mut self, outputs: &Outputs, link: Link) -> Vec<u8> {
+        self.deltas(outputs);
         self.history(outputs);
         let rows = self.written.iter().map(|(output, tally)| Written {
             output: output.clone(),

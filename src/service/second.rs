@@ -8,7 +8,7 @@ use super::observe::{Observation, Observer};
 use super::outputs::{DELTAS, Draft, Outputs};
 use super::stage::{Hindrance, Stage};
 use super::standing::Standings;
-use crate::adapters::effects;
+use crate::adapters::deltas;
 use crate::adapters::log::{LogError, Message, Position, Remedy};
 use crate::domain::time::Timestamp;
 use crate::engine::keep::CALLERS;
@@ -16,7 +16,7 @@ use crate::engine::rollup::Rollup;
 use crate::engine::state::block::{Blocks, Cursor, Damage};
 use crate::wire::datum::Datum;
 use crate::wire::framing::unframe;
-use crate::wire::output::Delta;
+use crate::wire::output::Deltas;
 
 /// One partition of `gpad.deltas`: the aggregates that go there.
 pub struct SecondStage {
@@ -121,7 +121,7 @@ impl Stage for SecondStage {
         self.tasks + self.partition
     }
 
-    fn take(&mut self, message: &Message<'_>) -> Result<(), Hindrance> {
+    fn take(&mut self, message: &Message<'_>) -> Result<usize, Hindrance> {
         let wrong = |why: String| {
             let doing = format!(
                 "reading {DELTAS}/{} at {}",
@@ -130,9 +130,9 @@ impl Stage for SecondStage {
             Hindrance::Fatal(LogError::new(Remedy::Stop, doing, why))
         };
         let (_, datum) = unframe(message.value).map_err(|error| wrong(error.to_string()))?;
-        let delta = Delta::from_bytes(datum).map_err(|error| wrong(error.to_string()))?;
-        if let Some(closed) = &delta.closed {
-            let (task, closed) = effects::closed_from(closed);
+        let deltas = Deltas::from_bytes(datum).map_err(|error| wrong(error.to_string()))?;
+        if let Some(closed) = &deltas.closed {
+            let (task, closed) = deltas::closed_from(closed);
             if !self.rollup.close(task, closed) {
                 return Err(wrong(format!(
                     "task {task}, of {} that this configuration has; give a changed configuration a new kafka.group and a new {DELTAS}",
@@ -140,18 +140,20 @@ impl Stage for SecondStage {
                 )));
             }
             self.taken += 1;
-            return Ok(());
+            return Ok(1);
         }
-        let delta = effects::delta_from(&delta, &self.outputs.plan).ok_or_else(|| {
+        let aggregate = deltas.aggregate.clone();
+        let deltas = deltas::deltas_from(deltas, &self.outputs.plan).ok_or_else(|| {
             wrong(format!(
-                "a delta of `{}` as this configuration does not declare it; give a changed configuration a new kafka.group and a new {DELTAS}",
-                delta.aggregate
+                "deltas of `{aggregate}` as this configuration does not declare it; give a changed configuration a new kafka.group and a new {DELTAS}"
             ))
         })?;
-        self.as_of = self.as_of.max(delta.as_of);
-        self.rollup.apply(&delta);
+        for delta in &deltas {
+            self.as_of = self.as_of.max(delta.as_of);
+            self.rollup.apply(delta);
+        }
         self.taken += 1;
-        Ok(())
+        Ok(deltas.len())
     }
 
     fn has_news(&self) -> bool {

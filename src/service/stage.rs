@@ -54,11 +54,11 @@ pub trait Stage: Send {
     fn begin(&mut self, _now: Timestamp) {}
     /// Records of a topic wait to be read.
     fn has_unread(&mut self, _topic: &str) {}
-    /// Takes in one record.
+    /// Takes in one record; answers for how many it counts in a transaction, which takes a limited number.
     ///
     /// # Errors
     /// When it was not taken in.
-    fn take(&mut self, message: &Message<'_>) -> Result<(), Hindrance>;
+    fn take(&mut self, message: &Message<'_>) -> Result<usize, Hindrance>;
     /// Whether there is something to settle though nothing was read.
     fn has_news(&self) -> bool;
     /// Reads again what was asked for, before `until` by topic; `false`: told to end, and only a part is done.

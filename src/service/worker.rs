@@ -1,8 +1,9 @@
 //! One task's loop: read, settle, commit; after any doubt, back to what is committed.
 
+mod orders;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::backfill::Backfill;
@@ -20,6 +21,7 @@ use crate::adapters::threads;
 use crate::config;
 use crate::domain::time::Timestamp;
 use crate::wire::output::Positions;
+pub use orders::{Order, Orders};
 
 /// How often a worker looks up: at orders, at the time, at news.
 const TICK: Duration = Duration::from_millis(100);
@@ -33,35 +35,6 @@ const OPEN_FAR_BEHIND: Duration = Duration::from_secs(2);
 const AFTER_FENCING: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// What the supervisor wants of a worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Order {
-    Work = 0,
-    /// Commit what is open, and end.
-    Finish = 1,
-    /// End as you stand: another may hold the task.
-    Drop = 2,
-}
-
-/// An order as it stands, shared with the worker.
-#[derive(Debug, Default)]
-pub struct Orders(AtomicU8);
-
-impl Orders {
-    pub fn give(&self, order: Order) {
-        self.0.fetch_max(order as u8, Ordering::Release);
-    }
-
-    fn get(&self) -> Order {
-        match self.0.load(Ordering::Acquire) {
-            0 => Order::Work,
-            1 => Order::Finish,
-            _ => Order::Drop,
-        }
-    }
-}
 
 /// What every worker of a service is given.
 #[derive(Clone)]
@@ -111,6 +84,8 @@ pub struct Worker<S> {
     held: Option<Held>,
     looked_at: Instant,
     backfill: Option<Backfill>,
+    /// For how many a record of the last transaction counted.
+    each: i64,
 }
 
 /// Which commit the state in memory is the outcome of.
@@ -138,6 +113,8 @@ impl StateOf {
 struct Open {
     since: Option<Instant>,
     records: usize,
+    /// For how many they count.
+    count: usize,
     /// By topic; shorter than the topics until one was read.
     by_topic: Vec<i64>,
     oldest: Option<i64>,
@@ -166,6 +143,7 @@ impl<S: Stage> Worker<S> {
             held: None,
             looked_at: monotonic(),
             backfill: None,
+            each: 1,
         }
     }
 
@@ -325,6 +303,7 @@ impl<S: Stage> Worker<S> {
             snapshots.abandon();
         }
         (self.open, self.held) = (Open::default(), None);
+        self.orders.set_open(false);
         self.positions.fill(0);
         self.epoch = note.as_ref().map_or(0, |note| note.epoch + 1);
         self.around.health.worker(&name, Condition::Restoring);
@@ -402,11 +381,11 @@ impl<S: Stage> Worker<S> {
                 value: held.value.as_deref(),
             };
             match self.stage.take(&message) {
-                Ok(()) => {
+                Ok(count) => {
                     self.around
                         .health
                         .worker(self.stage.name(), Condition::Running);
-                    self.taken(held.topic, held.offset, held.timestamp);
+                    self.taken(held.topic, held.offset, held.timestamp, count);
                 }
                 Err(Hindrance::Fatal(error)) => return Err(error),
                 Err(Hindrance::Wait(why)) => {
@@ -417,16 +396,21 @@ impl<S: Stage> Worker<S> {
             }
             return Ok(());
         }
-        let room = self.most().saturating_sub(self.open.records);
+        let most = self.most();
+        let room = most.saturating_sub(self.open.count);
         let wait = match self.open.since {
             Some(opened) => self.interval().saturating_sub(since(opened)).min(TICK),
             None => TICK,
         };
         let mut fatal = None;
         let outcome = reader.read(room, wait, &mut |message| match self.stage.take(&message) {
-            Ok(()) => {
-                self.taken(message.topic, message.offset, message.timestamp);
-                ControlFlow::Continue(())
+            Ok(count) => {
+                self.taken(message.topic, message.offset, message.timestamp, count);
+                if self.open.count < most {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
             }
             Err(Hindrance::Wait(why)) => {
                 self.waits(why);
@@ -455,12 +439,14 @@ impl<S: Stage> Worker<S> {
         }
     }
 
-    fn taken(&mut self, topic: usize, offset: i64, timestamp: Option<i64>) {
+    fn taken(&mut self, topic: usize, offset: i64, timestamp: Option<i64>, count: usize) {
         self.positions[topic] = offset + 1;
         if self.open.since.is_none() {
             self.open.since = Some(monotonic());
+            self.orders.set_open(true);
         }
         self.open.records += 1;
+        self.open.count += count;
         if self.open.by_topic.len() <= topic {
             self.open.by_topic.resize(topic + 1, 0);
         }
@@ -492,7 +478,7 @@ impl<S: Stage> Worker<S> {
 
     fn is_due(&self) -> bool {
         match self.open.since {
-            Some(opened) => since(opened) >= self.interval() || self.open.records >= self.most(),
+            Some(opened) => since(opened) >= self.interval() || self.open.count >= self.most(),
             None => self.stage.has_news() || since(self.looked_at) >= HAND,
         }
     }
@@ -585,6 +571,10 @@ impl<S: Stage> Worker<S> {
         self.changelog
             .committed(self.stage.changelog(), &*self.around.log);
         let open = std::mem::take(&mut self.open);
+        self.orders.set_open(false);
+        if let Some(each) = open.count.checked_div(open.records) {
+            self.each = i64::try_from(each).unwrap_or(i64::MAX).max(1);
+        }
         self.snapshot();
         tracing::debug!(
             task = self.stage.name(),
@@ -623,6 +613,7 @@ impl<S: Stage> Worker<S> {
             }
         }
         let most = i64::try_from(self.around.commit.records).unwrap_or(i64::MAX);
+        let unread = unread.saturating_mul(self.each);
         let name = self.stage.name();
         if Backfill::follow(&mut self.backfill, name, unread, most) {
             self.around.observer.observe(&Observation::Backfill {

@@ -319,22 +319,55 @@ shape! {
 }
 
 shape! {
-    /// A signed change of an aggregate's measures; without an aggregate it tells up to when its task's windows are closed.
-    pub struct Delta of "out/gpad.deltas" {
-        /// Name of the aggregate.
-        aggregate: String,
-        /// Lowest level that it is added to.
+    /// A place that changes are added to.
+    pub struct DeltaPlace {
+        /// `geography` or `supplier`.
         level: String,
         /// Codes of the place, from the level upwards.
         codes: Vec<String>,
+    }
+}
+
+shape! {
+    /// A window that changes are of.
+    pub struct DeltaWindow {
         /// Start, inclusive.
-        window_start: String,
+        start: String,
         /// End, exclusive.
-        window_end: String,
-        /// In the order of the declaration.
-        dimensions: Vec<Dimension>,
+        end: String,
+    }
+}
+
+shape! {
+    /// A signed change of an aggregate's measures.
+    pub struct DeltaChange {
+        /// Index into the places.
+        place: i32,
+        /// Index into the windows.
+        window: i32,
+        /// Index into the values of dimensions.
+        values: i32,
         /// Changes, in the order of the declaration.
         measures: Vec<i64>,
+    }
+}
+
+shape! {
+    /// Signed changes of one aggregate's measures; without an aggregate it tells up to when its task's windows are closed.
+    #[derive(Default)]
+    pub struct Deltas of "out/gpad.deltas" {
+        /// Name of the aggregate.
+        aggregate: String,
+        /// Names of its dimensions, in the order of the declaration.
+        dimensions: Vec<String>,
+        /// Places, each once.
+        places: Vec<DeltaPlace>,
+        /// Windows, each once.
+        windows: Vec<DeltaWindow>,
+        /// Values of the dimensions, each combination once.
+        values: Vec<Vec<String>>,
+        /// Changes.
+        changes: Vec<DeltaChange>,
         /// Event time that the task had reached, milliseconds since 1970-01-01T00:00:00Z.
         as_of: i64,
         /// Its transaction.

@@ -617,7 +617,7 @@ fn may_end_it(error: &ServiceError) -> bool {
     let passes = |error: &LogError| error.remedy != Remedy::Stop;
     match error {
         ServiceError::Log(error) | ServiceError::Topics(TopicsError::Log(error)) => passes(error),
-        ServiceError::Unfinished => true,
+        ServiceError::Unfinished { .. } => true,
         ServiceError::Topics(_) | ServiceError::Registry(_) | ServiceError::Task { .. } => false,
     }
 }

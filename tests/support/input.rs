@@ -89,7 +89,8 @@ impl Input {
         input
     }
 
-    fn in_order(records: usize, seed: u64, faults: bool) -> Self {
+    /// The same in the order of extraction, with refused and withheld records or without.
+    pub fn in_order(records: usize, seed: u64, faults: bool) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/icb_cells_2022-02.csv");
         let text = fs::read_to_string(&path).unwrap();
         let is_wanted =

@@ -30,7 +30,7 @@ use crate::domain::topic::SupplierTopic;
 use crate::engine::plan::AggregatePlan;
 use crate::wire::datum::{Avro, Datum};
 use crate::wire::multiset::{self, Sum};
-use crate::wire::output::{AggregateKey, AggregateValue, DeadLetter, Delta, Manifest, WrittenBy};
+use crate::wire::output::{AggregateKey, AggregateValue, DeadLetter, Deltas, Manifest, WrittenBy};
 use chain::{Chain, Head};
 pub use fault::{Fault, Kind};
 use names::Names;
@@ -174,7 +174,7 @@ impl<'l> Verification<'l> {
             let positions = self.read_rows(&topic, None, &mut rows)?;
             standing.push((topic, rows, positions));
         }
-        self.report.deltas = self.read_parts::<Delta>(DELTAS, |delta| delta.written_by)?;
+        self.report.deltas = self.read_parts::<Deltas>(DELTAS, |deltas| deltas.written_by)?;
         self.report.dead_letters =
             self.read_parts::<DeadLetter>(DEAD_LETTERS, |letter| letter.written_by)?;
         if options.counts_input {
