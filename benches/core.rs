@@ -1,18 +1,19 @@
 //! Records per core-second of the core alone: bytes in, settled rows out, no I/O.
 //!
 //! `cargo bench --bench core` draws the records of Dorset, March 2021, in memory and takes them through
-//! the pipeline on one thread: with all default aggregates, with `activity` alone, and decoding alone. Each
-//! is measured several times in turn in one run; medians and spread are printed, and the heap
-//! allocations per record of the steady state. Words behind `--` choose what is measured: those whose names
-//! hold one of them.
+//! the pipeline on one thread: with all default aggregates, with `activity` alone, and decoding alone; decoding of each topic,
+//! and the whole pipeline for each supplier's records alone. Each is measured several times in turn in one run; medians and
+//! spread are printed, and the heap allocations per record of the steady state. Words behind `--` choose what is measured:
+//! those whose names hold one of them.
 
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use gpad_live::config::{Origin, Settings, aggregates};
 use gpad_live::domain::reference::Reference;
 use gpad_live::domain::time::{Month, Timestamp};
-use gpad_live::domain::topic::{ReferenceTopic, SupplierTopic};
+use gpad_live::domain::topic::{ReferenceTopic, Supplier, SupplierTopic};
 use gpad_live::engine::plan::AggregatePlan;
 use gpad_live::engine::watermark::Closing;
 use gpad_live::pipeline::{Key, Payload, Pipeline, Plan, Record};
@@ -39,15 +40,27 @@ const BACKLOG: &str = "the same, as a backlog";
 /// Without windows of event time and days to come.
 const DAYS: &str = "core, those of past days alone";
 const DAYS_BACKLOG: &str = "those, as a backlog";
-const NAMES: [&str; 6] = [DECODE, ACTIVITY, DAYS, DAYS_BACKLOG, ALL, BACKLOG];
+
+/// Core-seconds of one pass over records.
+type Seconds = Box<dyn Fn(&[Entry]) -> f64>;
+
+/// Something measured: which records go in, and what is done with them.
+struct Contender {
+    name: String,
+    records: Vec<Entry>,
+    seconds: Seconds,
+    figures: Vec<f64>,
+}
+
+/// Extraction time, topic, where its datum lies.
+type Entry = (i64, SupplierTopic, usize, usize);
 
 /// A month in memory, in the order of extraction.
 #[derive(Default)]
 struct Month202103 {
     reference: Reference,
     bytes: Vec<u8>,
-    /// Extraction time, topic, where its datum lies.
-    records: Vec<(i64, SupplierTopic, usize, usize)>,
+    records: Vec<Entry>,
     ordinal: u64,
 }
 
@@ -152,13 +165,19 @@ fn core_seconds() -> f64 {
     nanoseconds.expect("the first figure is in nanoseconds") as f64 / 1e9
 }
 
+/// The month, and what reads it.
+struct Bench {
+    month: Month202103,
+    decoders: Vec<Decoder>,
+}
+
 /// One pass: its core-seconds.
-fn pass(month: &Month202103, decoders: &[Decoder], plan: &Arc<Plan>) -> f64 {
-    let mut pipeline = Pipeline::new(plan.clone(), Arc::new(month.reference.clone()));
+fn pass(bench: &Bench, records: &[Entry], plan: &Arc<Plan>) -> f64 {
+    let mut pipeline = Pipeline::new(plan.clone(), Arc::new(bench.month.reference.clone()));
     let mut settled = 0;
     let start = core_seconds();
-    for from in (0..month.records.len()).step_by(TRANSACTION) {
-        take(&mut pipeline, month, decoders, from);
+    for records in records.chunks(TRANSACTION) {
+        take(&mut pipeline, bench, records);
         pipeline.settle_into(&mut |_| settled += 1);
     }
     let seconds = core_seconds() - start;
@@ -167,13 +186,13 @@ fn pass(month: &Month202103, decoders: &[Decoder], plan: &Arc<Plan>) -> f64 {
 }
 
 /// One pass of the whole month as a backlog, as `replay` and a restoration take it: its core-seconds.
-fn backlog(month: &Month202103, decoders: &[Decoder], plan: &Arc<Plan>) -> f64 {
-    let mut pipeline = Pipeline::new(plan.clone(), Arc::new(month.reference.clone()));
+fn backlog(bench: &Bench, records: &[Entry], plan: &Arc<Plan>) -> f64 {
+    let mut pipeline = Pipeline::new(plan.clone(), Arc::new(bench.month.reference.clone()));
     let mut settled = 0;
     let start = core_seconds();
     pipeline.start_loading();
-    for from in (0..month.records.len()).step_by(TRANSACTION) {
-        take(&mut pipeline, month, decoders, from);
+    for records in records.chunks(TRANSACTION) {
+        take(&mut pipeline, bench, records);
     }
     pipeline.finish_loading();
     pipeline.settle_into(&mut |_| settled += 1);
@@ -183,10 +202,9 @@ fn backlog(month: &Month202103, decoders: &[Decoder], plan: &Arc<Plan>) -> f64 {
 }
 
 /// Takes one transaction's records, and moves on to the time of the last.
-fn take(pipeline: &mut Pipeline, month: &Month202103, decoders: &[Decoder], from: usize) {
-    let until = month.records.len().min(from + TRANSACTION);
+fn take(pipeline: &mut Pipeline, bench: &Bench, records: &[Entry]) {
     let mut newest = 0;
-    for (offset, (extracted_at, topic, start, end)) in (0..).zip(&month.records[from..until]) {
+    for (offset, (extracted_at, topic, start, end)) in (0..).zip(records) {
         newest = *extracted_at;
         pipeline.take(&Record {
             topic: *topic,
@@ -194,8 +212,8 @@ fn take(pipeline: &mut Pipeline, month: &Month202103, decoders: &[Decoder], from
             offset,
             key: Key::Absent,
             payload: Payload::Datum {
-                decoder: &decoders[topic.index()],
-                datum: &month.bytes[*start..*end],
+                decoder: &bench.decoders[topic.index()],
+                datum: &bench.month.bytes[*start..*end],
             },
         });
     }
@@ -204,26 +222,31 @@ fn take(pipeline: &mut Pipeline, month: &Month202103, decoders: &[Decoder], from
 
 /// Heap allocations per record while transactions of the second half are taken, settling left out:
 /// what is handed over to be written has to be allocated by transaction.
-fn allocations(month: &Month202103, decoders: &[Decoder], plan: &Arc<Plan>) -> f64 {
-    let mut pipeline = Pipeline::new(plan.clone(), Arc::new(month.reference.clone()));
-    let (mut count, mut records) = (0, 0);
-    for from in (0..month.records.len()).step_by(TRANSACTION) {
-        let measured = allocation_counter::measure(|| take(&mut pipeline, month, decoders, from));
+fn allocations(bench: &Bench, plan: &Arc<Plan>) -> f64 {
+    let mut pipeline = Pipeline::new(plan.clone(), Arc::new(bench.month.reference.clone()));
+    let (mut count, mut measured) = (0, 0);
+    let (half, mut seen) = (bench.month.records.len() / 2, 0);
+    for records in bench.month.records.chunks(TRANSACTION) {
+        let taking = allocation_counter::measure(|| take(&mut pipeline, bench, records));
         pipeline.settle_into(&mut |_| {});
-        if from > month.records.len() / 2 {
-            count += measured.count_total;
-            records += TRANSACTION.min(month.records.len() - from);
+        if seen > half {
+            count += taking.count_total;
+            measured += records.len();
         }
+        seen += records.len();
     }
-    count as f64 / records as f64
+    count as f64 / measured as f64
 }
 
-fn decode(month: &Month202103, decoders: &[Decoder]) -> f64 {
+fn decode(bench: &Bench, records: &[Entry]) -> f64 {
     let mut scratch = Vec::new();
     let mut content = 0;
     let start = core_seconds();
-    for (_, topic, from, to) in &month.records {
-        let (decoder, datum) = (&decoders[topic.index()], &month.bytes[*from..*to]);
+    for (_, topic, from, to) in records {
+        let (decoder, datum) = (
+            &bench.decoders[topic.index()],
+            &bench.month.bytes[*from..*to],
+        );
         macro_rules! content {
             ($record:ty) => {
                 decoder
@@ -257,8 +280,10 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    let month = simulate();
-    let decoders = decoders();
+    let bench = Rc::new(Bench {
+        month: simulate(),
+        decoders: decoders(),
+    });
     let all = plan(aggregates::plan(None).expect("the defaults compile"));
     let text = "[[aggregate]]\nname = 'activity'\nlevels = ['sub_icb', 'icb', 'region', 'england']\n\
                 dimensions = ['status', 'hcp_type', 'mode', 'waiting_band']\n\
@@ -279,43 +304,83 @@ fn main() {
         .filter(|word| word != "--bench")
         .collect();
     let is_asked = |name: &str| asked.is_empty() || asked.iter().any(|word| name.contains(word));
-    let mut figures = [const { Vec::new() }; NAMES.len()];
+    let mut contenders = contenders(&bench, &all, &activity, &days);
+    contenders.retain(|contender| is_asked(&contender.name));
     for _ in 0..RUNS {
-        for (seconds, name) in figures
-            .iter_mut()
-            .zip(NAMES)
-            .filter(|(_, name)| is_asked(name))
-        {
-            seconds.push(match name {
-                DECODE => decode(&month, &decoders),
-                ACTIVITY => pass(&month, &decoders, &activity),
-                DAYS => pass(&month, &decoders, &days),
-                DAYS_BACKLOG => backlog(&month, &decoders, &days),
-                ALL => pass(&month, &decoders, &all),
-                _ => backlog(&month, &decoders, &all),
-            });
+        for contender in &mut contenders {
+            contender
+                .figures
+                .push((contender.seconds)(&contender.records));
         }
     }
     println!(
         "{} records, {} bytes each on average, one thread, {RUNS} runs",
-        month.records.len(),
-        month.bytes.len() / month.records.len()
+        bench.month.records.len(),
+        bench.month.bytes.len() / bench.month.records.len()
     );
-    for (name, seconds) in NAMES.into_iter().zip(&mut figures) {
-        if seconds.is_empty() {
-            continue;
-        }
-        seconds.sort_by(f64::total_cmp);
-        let rate = |seconds: f64| month.records.len() as f64 / seconds / 1e6;
+    for contender in &mut contenders {
+        contender.figures.sort_by(f64::total_cmp);
+        let rate = |seconds: f64| contender.records.len() as f64 / seconds / 1e6;
         println!(
-            "{name:30} {:5.2} million records per core-second (from {:.2} to {:.2})",
-            rate(seconds[RUNS / 2]),
-            rate(seconds[RUNS - 1]),
-            rate(seconds[0]),
+            "{:36} {:5.2} million records per core-second (from {:.2} to {:.2}; {} records)",
+            contender.name,
+            rate(contender.figures[RUNS / 2]),
+            rate(contender.figures[RUNS - 1]),
+            rate(contender.figures[0]),
+            contender.records.len()
         );
     }
     println!(
         "heap allocations per record of the second half, taking in: {:.4}",
-        allocations(&month, &decoders, &all)
+        allocations(&bench, &all)
     );
+}
+
+/// All that can be measured, in the order of the report.
+fn contenders(
+    bench: &Rc<Bench>,
+    all: &Arc<Plan>,
+    activity: &Arc<Plan>,
+    days: &Arc<Plan>,
+) -> Vec<Contender> {
+    type Pass = fn(&Bench, &[Entry], &Arc<Plan>) -> f64;
+    let of = |name: &str, is_in: &dyn Fn(SupplierTopic) -> bool, seconds| Contender {
+        name: name.to_owned(),
+        records: (bench.month.records.iter())
+            .filter(|(_, topic, ..)| is_in(*topic))
+            .copied()
+            .collect(),
+        seconds,
+        figures: Vec::new(),
+    };
+    let decoding = || -> Seconds {
+        let bench = bench.clone();
+        Box::new(move |records| decode(&bench, records))
+    };
+    let through = |pass: Pass, plan: &Arc<Plan>| -> Seconds {
+        let (bench, plan) = (bench.clone(), plan.clone());
+        Box::new(move |records| pass(&bench, records, &plan))
+    };
+    let any = |_: SupplierTopic| true;
+    let mut contenders = vec![
+        of(DECODE, &any, decoding()),
+        of(ACTIVITY, &any, through(pass, activity)),
+        of(DAYS, &any, through(pass, days)),
+        of(DAYS_BACKLOG, &any, through(backlog, days)),
+        of(ALL, &any, through(pass, all)),
+        of(BACKLOG, &any, through(backlog, all)),
+    ];
+    for topic in SupplierTopic::ALL {
+        let name = format!("decode, {}", topic.name());
+        contenders.push(of(&name, &|it| it == topic, decoding()));
+    }
+    for supplier in Supplier::ALL {
+        let name = format!("core, all, {}", supplier.label());
+        contenders.push(of(
+            &name,
+            &|it| it.supplier() == supplier,
+            through(pass, all),
+        ));
+    }
+    contenders
 }
