@@ -517,7 +517,7 @@ fn it_was_known(
 }
 
 /// What is asked of the API: every kind of answer that can be asked of a time before.
-const QUESTIONS: [&str; 8] = [
+const QUESTIONS: [&str; 10] = [
     "aggregates/activity?level=england&from=2020-09-01&to=2021-08-31",
     "aggregates/activity?level=sub_icb&from=2020-12-01&to=2020-12-31",
     "aggregates/practice_crosstab?level=practice&from=2020-09-01&to=2020-10-31",
@@ -526,6 +526,8 @@ const QUESTIONS: [&str; 8] = [
     "quality?level=icb&from=2020-09-01&to=2021-08-31",
     "seasons?level=england",
     "variation?measure=dna_share&parent=E92000001&month=2020-09",
+    "totals/activity?level=england&from=2020-09-01&to=2021-08-31&per=month&by=status",
+    "totals/practice_crosstab?level=icb&from=2020-09-01&to=2020-10-31&per=month&by=mode",
 ];
 
 type Answers = Vec<serde_json::Value>;

@@ -169,7 +169,7 @@ const steps = {
     const panel = page.locator("#p-capacity-days");
     const [rows] = await Promise.all([page.waitForEvent("download"), panel.getByRole("link", { name: /CSV/ }).click()]);
     const text = readFileSync(await rows.path(), "utf8");
-    assert.match(text, /^from,before,code,name,slots_offered,/);
+    assert.match(text, /^level,code,name,window_start,window_end,slots_offered,/);
     assert.ok(text.trim().split("\n").length > 5, text);
     const [picture] = await Promise.all([page.waitForEvent("download"), panel.getByRole("button", { name: /PNG/ }).click()]);
     assert.match(picture.suggestedFilename(), /\.png$/);

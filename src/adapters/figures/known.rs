@@ -258,6 +258,11 @@ impl Past {
         then.refer(log, known.at, &go_on)?;
         let parts = slices.iter().map(|slice| Part::of(slice, &then.register));
         let parts: Vec<Part> = parts.collect();
+        if parts.is_empty() {
+            // The register alone.
+            then.is_complete = figures.read().is_complete;
+            return Ok(Arc::new(then));
+        }
         then.copy(&figures.read(), &parts)?;
         then.read_on(figures, log, &parts, &go_on)?;
         // Behind the rows: each transaction whose rows were seen is in the history.

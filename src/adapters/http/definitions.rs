@@ -6,13 +6,16 @@ use axum::Json;
 use axum::response::{Html, IntoResponse, Response};
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::asked::{Asked, Nothing};
 use super::page;
+use super::problem::Told;
 
 const TEXT: &str = include_str!("../../../docs/figures.md");
 
 /// A part of the text under a heading of the second level.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Definition {
     /// Made of the title: `per-working-weekday-and-seasons`.
     pub id: String,
@@ -20,15 +23,29 @@ pub struct Definition {
     pub html: String,
 }
 
-#[derive(Debug, Serialize)]
-pub struct Definitions {
+/// What the figures mean.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DefinitionsAnswer {
+    /// In the order of the text.
+    #[schema(value_type = Vec<Definition>)]
     definitions: &'static [Definition],
 }
 
 static DEFINITIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| read(TEXT));
 
-pub async fn definitions() -> Json<Definitions> {
-    Json(Definitions {
+/// What the figures mean, section by section; `/definitions` has it as a page.
+#[utoipa::path(
+    get,
+    path = "/api/v1/definitions",
+    tag = "figures",
+    responses(
+        (status = 200, description = "The sections.", body = DefinitionsAnswer, headers(("etag" = String))),
+        (status = 304, description = "As If-None-Match has it."),
+        (status = 400, description = "There are no parameters.", body = Told, content_type = "application/problem+json"),
+    )
+)]
+pub async fn definitions(Asked(Nothing {}): Asked<Nothing>) -> Json<DefinitionsAnswer> {
+    Json(DefinitionsAnswer {
         definitions: &DEFINITIONS,
     })
 }

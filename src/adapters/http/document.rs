@@ -10,7 +10,10 @@ use utoipa_axum::routes;
 
 use super::asked::{Asked, Nothing};
 use super::problem::Told;
-use super::{Served, api, quality, rows, seasons, variation};
+use super::{
+    Served, api, definitions, live, places, quality, releases, rows, seasons, suppliers, totals,
+    variation,
+};
 
 /// What is said of the whole.
 #[derive(OpenApi)]
@@ -41,6 +44,12 @@ pub fn router() -> OpenApiRouter<Served> {
         .routes(routes!(variation::variation))
         .routes(routes!(seasons::seasons))
         .routes(routes!(quality::quality))
+        .routes(routes!(totals::totals))
+        .routes(routes!(places::places))
+        .routes(routes!(suppliers::suppliers))
+        .routes(routes!(definitions::definitions))
+        .routes(routes!(releases::releases))
+        .routes(routes!(live::events))
         .routes(routes!(document))
 }
 

@@ -8,8 +8,11 @@ use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use serde::Serialize;
 use tokio::time::{Interval, MissedTickBehavior};
+use utoipa::ToSchema;
 
 use super::Served;
+use super::asked::{Asked, Nothing};
+use super::problem::Told;
 use crate::domain::time::Timestamp;
 
 /// An open page hears of changes at most once in this time.
@@ -20,8 +23,8 @@ const ALIVE: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// What has changed since the event before; at first, all that is there.
-#[derive(Debug, Serialize)]
-struct Changed {
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Changed {
     /// The service's time; simulated in a demonstration.
     now: String,
     /// The greatest time of extraction that went in.
@@ -86,7 +89,20 @@ impl Listener {
     }
 }
 
-pub async fn events(State(app): State<Served>) -> impl IntoResponse {
+/// Tells that figures have changed, at most once a second, until the connection ends.
+#[utoipa::path(
+    get,
+    path = "/api/v1/events",
+    tag = "service",
+    responses(
+        (status = 200, description = "Server-sent events called `changed`, whose `data` is this, the first at once; a comment at least every 15 seconds.", body = Changed, content_type = "text/event-stream"),
+        (status = 400, description = "There are no parameters.", body = Told, content_type = "application/problem+json"),
+    )
+)]
+pub async fn events(
+    State(app): State<Served>,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> impl IntoResponse {
     let mut tick = tokio::time::interval(STEP);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let listener = Listener {

@@ -11,6 +11,7 @@ mod conditional;
 pub mod definitions;
 mod disclosure;
 mod document;
+mod figure_rows;
 mod known;
 mod live;
 mod paging;
@@ -232,11 +233,6 @@ impl Drop for Server {
 
 fn routes(app: Served) -> Router {
     let (api, _) = document::router().split_for_parts();
-    let api = api
-        .route("/api/v1/totals/{aggregate}", get(totals::totals))
-        .route("/api/v1/places", get(places::places))
-        .route("/api/v1/suppliers", get(suppliers::suppliers))
-        .route("/api/v1/definitions", get(definitions::definitions));
     Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))
@@ -246,8 +242,6 @@ fn routes(app: Served) -> Router {
         )
         .route("/readyz", get(ready))
         .merge(api.layer(middleware::from_fn(conditional::tagged)))
-        .route("/api/v1/events", get(live::events))
-        .route("/api/v1/releases", get(releases::releases))
         .route("/releases/{number}/{*path}", get(releases::file))
         .route("/definitions", get(definitions::page))
         .route("/assets/{version}/{*name}", get(assets::asset))

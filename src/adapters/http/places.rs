@@ -2,18 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
-use super::problem::Problem;
+use super::asked::{AskedLevel, AskedRows, OfRows, level_of};
+use super::problem::{Problem, Told};
 use super::summary::iso;
-use super::table::{Format, Table};
+use super::table::{Paged, respond};
 use super::{App, Served, blocking};
-use crate::adapters::figures::State as Held;
+use crate::adapters::figures::{Mark, State as Held};
 use crate::domain::place::{ENGLAND, Level, Place};
 use crate::domain::time::{Day, Timestamp};
 
@@ -25,26 +24,66 @@ const BELOW: [Level; 5] = [
     Level::Pcn,
     Level::Practice,
 ];
-/// Rows of one answer, unless told otherwise, and at most.
-const ROWS: usize = 50;
-const MOST_ROWS: usize = 10_000;
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// Which places are asked for; all conditions hold together.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
 pub struct Asked {
     /// Words of the name, each from a word's beginning, or the beginning of the code.
+    #[param(example = "dorset")]
     q: Option<String>,
+    /// One code.
+    #[param(example = "QVV")]
     code: Option<String>,
-    level: Option<String>,
+    /// A level of geography.
+    #[param(inline)]
+    level: Option<AskedLevel>,
     /// A code that the place lies in; alone, it asks for what is directly below.
+    #[param(example = "Y58")]
     parent: Option<String>,
-    limit: Option<usize>,
-    format: Option<String>,
+}
+
+/// Places: a code that was typed in first, then what is larger, by name.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PlacesAnswer {
+    /// The day that the register's rows are of.
+    day: String,
+    /// The time that the register stood at, where one was asked for.
+    as_known_at: Option<String>,
+    /// The greatest time of extraction that went into the figures; null of a time before.
+    as_of: Option<String>,
+    /// False while the register and the figures are still being read.
+    is_complete: bool,
+    /// Places of all pages.
+    found: usize,
+    /// There are more rows than these: `next` has them.
+    is_truncated: bool,
+    /// The address of the next page, of the same question.
+    next: Option<String>,
+    rows: Vec<Row>,
+}
+
+impl Paged for PlacesAnswer {
+    type Row = Row;
+
+    fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    fn blank(&self) -> Row {
+        Row::default()
+    }
+
+    fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
 }
 
 /// A place, and what it lies in; empty where the register does not say, or where it is the place itself or above it.
-#[derive(Debug, Default, Serialize)]
-struct Row {
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = PlaceRow)]
+pub struct Row {
     level: &'static str,
     code: String,
     name: String,
@@ -68,28 +107,48 @@ struct Found<'s> {
     practices: u32,
 }
 
+/// Practices and what they belong to, by name, code or parent, as the register of practices has them.
+#[utoipa::path(
+    get,
+    path = "/api/v1/places",
+    tag = "figures",
+    params(Asked, OfRows),
+    responses(
+        (status = 200, description = "The places.", content((PlacesAnswer = "application/json"), (String = "text/csv")), headers(("etag" = String), ("link" = String, description = "The next page, rel=next."))),
+        (status = 304, description = "As If-None-Match has it."),
+        (status = 400, description = "A parameter is wrong, or `as_known_at` is not kept.", body = Told, content_type = "application/problem+json"),
+        (status = 503, description = "`as_known_at`: others are being answered, or the figures are still being read.", body = Told, content_type = "application/problem+json"),
+    )
+)]
 pub async fn places(
     State(app): State<Served>,
-    headers: HeaderMap,
-    asked: Result<Query<Asked>, QueryRejection>,
+    AskedRows {
+        asked,
+        common,
+        format,
+    }: AskedRows<Asked>,
 ) -> Result<Response, Problem> {
-    let Query(asked) = asked.map_err(|error| Problem::wrong(error.body_text()))?;
-    let format = Format::asked(asked.format.as_deref(), &headers)?;
-    blocking(move || Ok(answer(&app, &asked)?.respond(format))).await
+    blocking(move || Ok(respond(&answer(&app, &asked, &common)?, format))).await
 }
 
-fn answer(app: &App, asked: &Asked) -> Result<Table<Row>, Problem> {
-    let level = asked.level.as_deref().map(level).transpose()?;
-    let limit = asked.limit.unwrap_or(ROWS);
-    if !(1..=MOST_ROWS).contains(&limit) {
-        let why = format!("limit: `{limit}` is not between 1 and {MOST_ROWS}");
-        return Err(Problem::wrong(why));
-    }
+fn answer(app: &App, asked: &Asked, common: &OfRows) -> Result<PlacesAnswer, Problem> {
+    let geography: Vec<Level> = [Level::England].into_iter().chain(BELOW).collect();
+    let level = (asked.level)
+        .map(|level| level_of(Some(level), Level::England, &geography))
+        .transpose()?;
+    let question = [
+        ("q", asked.q.as_deref()),
+        ("code", asked.code.as_deref()),
+        ("level", level.map(Level::label)),
+        ("parent", asked.parent.as_deref()),
+    ];
+    let paging = common.paging("/api/v1/places", &question)?;
+    let moment = common.moment(app);
+    let state = moment.view(app, Vec::new)?;
+    let today = moment.today;
     let words: Vec<String> = (asked.q.as_deref().unwrap_or_default().split_whitespace())
         .map(str::to_lowercase)
         .collect();
-    let state = app.figures.read();
-    let today = app.clock.now().london_day();
     let all = all(&state, today);
     let below = asked.parent.as_deref().and_then(|parent| {
         let is_alone = level.is_none() && words.is_empty() && asked.code.is_none();
@@ -111,38 +170,36 @@ fn answer(app: &App, asked: &Asked) -> Result<Table<Row>, Problem> {
     if let Some(england) = england(&state, &all, asked, (level, below), &words) {
         rows.push((true, england));
     }
-    let rank = |label: &str| {
-        let at = BELOW.iter().position(|level| level.label() == label);
-        at.map_or(0, |at| at + 1)
-    };
-    // A code that was typed in comes first, then what is larger.
-    rows.sort_by(|(a_exact, a), (b_exact, b)| {
-        let order = (!a_exact, rank(a.level), &a.name, &a.code);
-        order.cmp(&(!b_exact, rank(b.level), &b.name, &b.code))
-    });
-    let count = rows.len();
-    let rows: Vec<Row> = rows.into_iter().take(limit).map(|(_, row)| row).collect();
-    Ok(Table {
-        about: json!({
-            "day": iso(today),
-            "as_of": state.as_of().map(Timestamp::to_rfc3339),
-            "is_complete": state.is_complete,
-            "found": count,
-            "is_truncated": count > rows.len(),
-        }),
+    let mut rows: Vec<(Mark, Row)> = rows
+        .into_iter()
+        .map(|(is_exact, row)| (mark(is_exact, &row), row))
+        .collect();
+    rows.sort_by(|one, other| one.0.cmp(&other.0));
+    let found = rows.len();
+    let (rows, next) = paging.take(rows.into_iter());
+    Ok(PlacesAnswer {
+        day: iso(today),
+        as_known_at: moment.told(),
+        as_of: state.as_of().map(Timestamp::to_rfc3339),
+        is_complete: state.is_complete,
+        found,
+        is_truncated: next.is_some(),
+        next,
         rows,
     })
 }
 
-fn level(label: &str) -> Result<Level, Problem> {
-    let known = std::iter::once(Level::England).chain(BELOW);
-    known
-        .clone()
-        .find(|level| level.label() == label)
-        .ok_or_else(|| {
-            let labels: Vec<_> = known.map(Level::label).collect();
-            Problem::wrong(format!("level: `{label}` is none of {}", labels.join(", ")))
-        })
+/// A code that was typed in comes first, then what is larger.
+fn mark(is_exact: bool, row: &Row) -> Mark {
+    let rank = BELOW.iter().position(|level| level.label() == row.level);
+    let rank = rank.map_or(0, |at| at + 1);
+    let first = i32::try_from(rank).unwrap_or(i32::MAX);
+    Mark {
+        window: if is_exact { first - 10 } else { first },
+        code: format!("{}\0{}", row.name, row.code).into(),
+        printed: 0,
+        dimensions: 0,
+    }
 }
 
 /// Every place of the register, by level and code, as of a day.

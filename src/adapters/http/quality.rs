@@ -9,13 +9,12 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::asked::{AskedDay, AskedLevel, AskedRows, AskedTime, Rows, in_order, level_of};
+use super::asked::{AskedDay, AskedLevel, AskedRows, OfRows, in_order, level_of};
 use super::disclosure::{Disclosure, DisclosureControl};
-use super::known::{Moment, quality_slice};
-use super::paging::{AskedLimit, Paging};
+use super::known::quality_slice;
 use super::problem::{Problem, Told};
 use super::summary::iso;
-use super::table::{Format, Paged, respond};
+use super::table::{Paged, respond};
 use super::{App, Served, blocking};
 use crate::adapters::figures::Mark;
 use crate::adapters::figures::quality::{Beside, aggregate, read_at, rows};
@@ -40,23 +39,6 @@ pub struct Asked {
     /// The last day; without it today.
     #[param(inline)]
     to: Option<AskedDay>,
-    /// Most rows of one answer.
-    #[param(inline)]
-    limit: Option<AskedLimit>,
-    /// Behind which row to begin: from the `next` of the answer before.
-    cursor: Option<String>,
-    /// The figures as they stood at this time, within `state.history_days`.
-    #[param(inline)]
-    as_known_at: Option<AskedTime>,
-    /// How the rows are written; without it as the header `Accept` says.
-    #[param(inline)]
-    format: Option<Format>,
-}
-
-impl Rows for Asked {
-    fn format(&self) -> Option<Format> {
-        self.format
-    }
 }
 
 /// The score of the data, day by day.
@@ -142,7 +124,7 @@ pub const SCORE: &str = "0 to 100: the mean, over the components that apply, of 
     get,
     path = "/api/v1/quality",
     tag = "figures",
-    params(Asked),
+    params(Asked, OfRows),
     responses(
         (status = 200, description = "The rows, in the order of days and codes.", content((QualityAnswer = "application/json"), (String = "text/csv")), headers(("etag" = String), ("link" = String, description = "The next page, rel=next."))),
         (status = 304, description = "As If-None-Match has it."),
@@ -153,18 +135,22 @@ pub const SCORE: &str = "0 to 100: the mean, over the components that apply, of 
 )]
 pub async fn quality(
     State(app): State<Served>,
-    AskedRows { asked, format }: AskedRows<Asked>,
+    AskedRows {
+        asked,
+        common,
+        format,
+    }: AskedRows<Asked>,
 ) -> Result<Response, Problem> {
-    blocking(move || Ok(respond(&answer(&app, &asked)?, format))).await
+    blocking(move || Ok(respond(&answer(&app, &asked, &common)?, format))).await
 }
 
-fn answer(app: &App, asked: &Asked) -> Result<QualityAnswer, Problem> {
+fn answer(app: &App, asked: &Asked, common: &OfRows) -> Result<QualityAnswer, Problem> {
     let declared = aggregate(&app.figures).ok_or_else(|| {
         let why = "the score needs the aggregate `quality` by practice and supplier, with the dimension supplier, as deploy/aggregates.toml declares it";
         Problem::new(StatusCode::NOT_FOUND, why)
     })?;
     let level = level_of(asked.level, Level::Supplier, &Level::ALL)?;
-    let moment = Moment::of(app, asked.as_known_at);
+    let moment = common.moment(app);
     let to = asked.to.map_or(moment.today, |AskedDay(day)| day);
     let first = to.month().first_day().min(to);
     let (from, to) = in_order(asked.from.map_or(first, |AskedDay(day)| day), to)?;
@@ -175,15 +161,8 @@ fn answer(app: &App, asked: &Asked) -> Result<QualityAnswer, Problem> {
         ("code", code),
         ("from", Some(&*iso(from))),
         ("to", Some(&*iso(to))),
-        ("as_known_at", known_at.as_deref()),
-        ("format", asked.format.map(Format::label)),
     ];
-    let paging = Paging::new(
-        "/api/v1/quality",
-        &question,
-        asked.limit,
-        asked.cursor.as_deref(),
-    )?;
+    let paging = common.paging("/api/v1/quality", &question)?;
     let state = moment.view(app, || {
         let of = quality_slice(app, level, code, from, to);
         // Whichever the level: the days that have rows are those of the suppliers.

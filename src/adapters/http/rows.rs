@@ -1,6 +1,6 @@
 //! `/api/v1/aggregates/{name}`: the rows of an aggregate.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,14 +10,15 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::asked::{AskedDay, AskedLevel, AskedRows, AskedTime, Named, Rows, in_order, level_of};
+use super::asked::{AskedDay, AskedLevel, AskedRows, AskedTime, Named, OfRows, in_order, level_of};
 use super::disclosure::{Disclosure, DisclosureControl};
+use super::figure_rows::{PublishedAs, Row, figures, sheet};
 use super::known::{Moment, View, quality_slice};
-use super::paging::{AskedLimit, Paging};
+use super::paging::Paging;
 use super::problem::{Problem, Told};
 use super::quality::{SCORE, told_score};
-use super::summary::{iso, label_of};
-use super::table::{Format, Sheet, csv_response, linked};
+use super::summary::iso;
+use super::table::{Format, csv_response, linked};
 use super::{App, Served, blocking};
 use crate::adapters::figures::known::{Slice, Within};
 use crate::adapters::figures::quality::Beside;
@@ -46,23 +47,6 @@ pub struct Asked {
     /// The last day; of rolling windows the last end (an instant).
     #[param(example = "2022-02-28")]
     to: Option<String>,
-    /// Most rows of one answer.
-    #[param(inline)]
-    limit: Option<AskedLimit>,
-    /// Behind which row to begin: from the `next` of the answer before.
-    cursor: Option<String>,
-    /// The figures as they stood at this time, within `state.history_days`.
-    #[param(inline)]
-    as_known_at: Option<AskedTime>,
-    /// How the rows are written; without it as the header `Accept` says.
-    #[param(inline)]
-    format: Option<Format>,
-}
-
-impl Rows for Asked {
-    fn format(&self) -> Option<Format> {
-        self.format
-    }
 }
 
 /// Rows of an aggregate.
@@ -93,48 +77,12 @@ pub struct RowsAnswer {
     rows: Vec<Row>,
 }
 
-/// A row.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = AggregateRow)]
-struct Row {
-    code: String,
-    /// Empty where the register has none.
-    name: String,
-    /// Beginning and end, the end not in it: days, or instants of rolling windows.
-    window: [String; 2],
-    dimensions: BTreeMap<&'static str, &'static str>,
-    /// The measures and ratios; null is suppressed.
-    #[schema(value_type = BTreeMap<String, Option<f64>>)]
-    figures: BTreeMap<String, Figure>,
-    published: PublishedAs,
-    /// Of the data behind the row, 0 to 100; null where nothing is known of it.
-    quality_score: Option<f64>,
-}
-
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(untagged)]
-enum Figure {
-    Count(Option<i64>),
-    Ratio(f64),
-}
-
-/// How a row was published.
-#[derive(Debug, Serialize, ToSchema)]
-struct PublishedAs {
-    /// Event time up to which the row is complete; null of a row that has changed since the time asked for.
-    as_of: Option<String>,
-    /// 1 at first, one more with every correction.
-    revision: u32,
-    /// `provisional`, `final` or `restated`; null of a row that has changed since the time asked for.
-    finality: Option<&'static str>,
-}
-
 /// The rows of an aggregate: one level, one kind of window, from one day to another.
 #[utoipa::path(
     get,
     path = "/api/v1/aggregates/{name}",
     tag = "figures",
-    params(("name" = String, Path, description = "An aggregate of /api/v1/aggregates.", example = "activity"), Asked),
+    params(("name" = String, Path, description = "An aggregate of /api/v1/aggregates.", example = "activity"), Asked, OfRows),
     responses(
         (status = 200, description = "The rows, in the order of windows, codes and dimensions.", content((RowsAnswer = "application/json"), (String = "text/csv")), headers(("etag" = String), ("link" = String, description = "The next page, rel=next."))),
         (status = 304, description = "As If-None-Match has it."),
@@ -146,24 +94,33 @@ struct PublishedAs {
 pub async fn rows(
     State(app): State<Served>,
     Named(name): Named,
-    AskedRows { asked, format }: AskedRows<Asked>,
+    AskedRows {
+        asked,
+        common,
+        format,
+    }: AskedRows<Asked>,
 ) -> Result<Response, Problem> {
     blocking(move || {
         let found = found(&app, &name)?;
-        let question = Question::of(&app, found, &asked)?;
-        let paging = question.paging(found.1, &asked)?;
+        let question = Question::of(&app, found, &asked, &common)?;
+        let paging = question.paging(found.1, &common)?;
         let view = question.view(&app, found.0)?;
         let answer = answer(&app, &view, found, &question, &paging);
         let response = match format {
             Format::Json => Json(&answer).into_response(),
-            Format::Csv => csv_response(sheet(found.1, &answer)),
+            Format::Csv => csv_response(csv(found.1, &answer)),
         };
         Ok(linked(response, answer.next.as_deref()))
     })
     .await
 }
 
-fn found<'a>(app: &'a App, name: &str) -> Result<(usize, &'a Aggregate), Problem> {
+fn csv(aggregate: &Aggregate, answer: &RowsAnswer) -> Result<Vec<u8>, csv::Error> {
+    let dimensions: Vec<_> = aggregate.dimensions().map(Dimension::label).collect();
+    sheet(aggregate, answer.level, &dimensions, &answer.rows)
+}
+
+pub fn found<'a>(app: &'a App, name: &str) -> Result<(usize, &'a Aggregate), Problem> {
     let plan = &app.figures.plan;
     plan.find(name).ok_or_else(|| {
         let names: Vec<_> = plan.aggregates.iter().map(|known| &*known.name).collect();
@@ -201,6 +158,7 @@ impl Question {
         app: &Arc<App>,
         (number, aggregate): (usize, &Aggregate),
         asked: &Asked,
+        common: &OfRows,
     ) -> Result<Self, Problem> {
         let levels = levels(aggregate);
         let coarsest = levels.last().copied().unwrap_or(Level::England);
@@ -214,7 +172,7 @@ impl Question {
             let windows = windows.join(", ");
             Problem::wrong(format!("window: `{}` has {windows}", aggregate.name))
         })?;
-        let moment = Moment::of(app, asked.as_known_at);
+        let moment = common.moment(app);
         let (from, to) = if aggregate.follows_events() {
             let minute = |name, text: &Option<String>| match text {
                 None => Ok(None),
@@ -255,19 +213,16 @@ impl Question {
         })
     }
 
-    fn paging(&self, aggregate: &Aggregate, asked: &Asked) -> Result<Paging, Problem> {
-        let known_at = self.moment.told();
+    fn paging(&self, aggregate: &Aggregate, common: &OfRows) -> Result<Paging, Problem> {
         let question = [
             ("level", Some(self.level.label())),
             ("window", Some(&*self.window)),
             ("from", Some(&*told(aggregate, self.from))),
             ("to", Some(&*told(aggregate, self.to))),
             ("code", self.code.as_deref()),
-            ("as_known_at", known_at.as_deref()),
-            ("format", asked.format.map(Format::label)),
         ];
         let path = format!("/api/v1/aggregates/{}", aggregate.name);
-        Paging::new(&path, &question, asked.limit, asked.cursor.as_deref())
+        common.paging(&path, &question)
     }
 
     fn view<'a>(&self, app: &'a App, aggregate: usize) -> Result<View<'a>, Problem> {
@@ -361,20 +316,6 @@ impl Scores<'_> {
 }
 
 fn row(aggregate: &Aggregate, key: &RowKey, held: &Held, disclosure: Disclosure) -> Row {
-    let counts = aggregate.measures.iter().zip(&held.sums);
-    let mut figures: BTreeMap<String, Figure> = counts
-        .map(|(measure, count)| {
-            (
-                measure.label().to_owned(),
-                Figure::Count(disclosure.told(*count)),
-            )
-        })
-        .collect();
-    if !disclosure.applies() {
-        let ratios = held.ratios(aggregate).into_iter();
-        figures.extend(ratios.map(|(ratio, value)| (ratio.to_string(), Figure::Ratio(value))));
-    }
-    let published = &held.published;
     Row {
         code: key.code.to_string(),
         name: String::new(),
@@ -383,12 +324,8 @@ fn row(aggregate: &Aggregate, key: &RowKey, held: &Held, disclosure: Disclosure)
             Span::Times(from, to) => [from.to_rfc3339(), to.to_rfc3339()],
         },
         dimensions: aggregate.labels(key.dimensions).into_iter().collect(),
-        figures,
-        published: PublishedAs {
-            as_of: (!held.is_taken_back).then(|| published.as_of.to_rfc3339()),
-            revision: published.revision,
-            finality: (!held.is_taken_back).then(|| label_of(published.finality)),
-        },
+        figures: figures(aggregate, &held.sums, held.ratios(aggregate), disclosure),
+        published: PublishedAs::of(held),
         quality_score: None,
     }
 }
@@ -400,42 +337,4 @@ fn told(aggregate: &Aggregate, window: i32) -> String {
     } else {
         iso(Day(window))
     }
-}
-
-/// The same columns as the rows of the JSON: dimensions, measures and ratios as the aggregate declares them.
-fn sheet(aggregate: &Aggregate, answer: &RowsAnswer) -> Result<Vec<u8>, csv::Error> {
-    let dimensions: Vec<_> = aggregate.dimensions().map(Dimension::label).collect();
-    let measures = aggregate.measures.iter().map(|it| it.label());
-    let figures: Vec<_> = measures.chain(aggregate.ratio_labels()).collect();
-    let mut sheet = Sheet::default();
-    let first = ["level", "code", "name", "window_start", "window_end"];
-    let last = ["as_of", "revision", "finality", "quality_score"];
-    let columns = first.iter().chain(&dimensions).chain(&figures).chain(&last);
-    sheet.line(columns.copied())?;
-    for row in &answer.rows {
-        let [start, end] = &row.window;
-        let mut cells = vec![
-            answer.level.to_owned(),
-            row.code.clone(),
-            row.name.clone(),
-            start.clone(),
-            end.clone(),
-        ];
-        cells.extend(dimensions.iter().map(|it| row.dimensions[it].to_owned()));
-        cells.extend(figures.iter().map(|it| match row.figures.get(*it) {
-            Some(Figure::Count(Some(count))) => count.to_string(),
-            Some(Figure::Ratio(ratio)) => ratio.to_string(),
-            Some(Figure::Count(None)) | None => String::new(),
-        }));
-        let published = &row.published;
-        cells.extend([
-            published.as_of.clone().unwrap_or_default(),
-            published.revision.to_string(),
-            published.finality.unwrap_or_default().to_owned(),
-            row.quality_score
-                .map_or_else(String::new, |score| score.to_string()),
-        ]);
-        sheet.line(cells.iter().map(String::as_str))?;
-    }
-    sheet.finish()
 }

@@ -8,14 +8,14 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::asked::{AskedLevel, AskedRows, AskedTime, Rows, level_of};
+use super::asked::{AskedLevel, AskedRows, OfRows, level_of};
 use super::disclosure::{Disclosure, DisclosureControl};
 use super::known::{Moment, View, quality_slice};
-use super::paging::{AskedLimit, Paging};
+use super::paging::Paging;
 use super::problem::{Problem, Told};
 use super::quality::{SCORE, told_score};
 use super::summary::iso;
-use super::table::{Format, Paged, respond, rounded};
+use super::table::{Paged, respond, rounded};
 use super::{App, Served, blocking};
 use crate::adapters::figures::known::{Slice, Within};
 use crate::adapters::figures::quality::Beside;
@@ -49,23 +49,6 @@ pub struct Asked {
     /// Months, or winter years of October to September; `month` without it.
     #[param(inline)]
     by: Option<By>,
-    /// Most rows of one answer.
-    #[param(inline)]
-    limit: Option<AskedLimit>,
-    /// Behind which row to begin: from the `next` of the answer before.
-    cursor: Option<String>,
-    /// The figures as they stood at this time, within `state.history_days`.
-    #[param(inline)]
-    as_known_at: Option<AskedTime>,
-    /// How the rows are written; without it as the header `Accept` says.
-    #[param(inline)]
-    format: Option<Format>,
-}
-
-impl Rows for Asked {
-    fn format(&self) -> Option<Format> {
-        self.format
-    }
 }
 
 /// What rows are of.
@@ -182,7 +165,7 @@ pub struct WinterRow {
     get,
     path = "/api/v1/seasons",
     tag = "figures",
-    params(Asked),
+    params(Asked, OfRows),
     responses(
         (status = 200, description = "Months, or winter years, in their order.", content((SeasonsAnswer = "application/json"), (String = "text/csv")), headers(("etag" = String), ("link" = String, description = "The next page, rel=next."))),
         (status = 304, description = "As If-None-Match has it."),
@@ -193,12 +176,16 @@ pub struct WinterRow {
 )]
 pub async fn seasons(
     State(app): State<Served>,
-    AskedRows { asked, format }: AskedRows<Asked>,
+    AskedRows {
+        asked,
+        common,
+        format,
+    }: AskedRows<Asked>,
 ) -> Result<Response, Problem> {
-    blocking(move || Ok(respond(&answer(&app, &asked)?, format))).await
+    blocking(move || Ok(respond(&answer(&app, &asked, &common)?, format))).await
 }
 
-fn answer(app: &App, asked: &Asked) -> Result<SeasonsAnswer, Problem> {
+fn answer(app: &App, asked: &Asked, common: &OfRows) -> Result<SeasonsAnswer, Problem> {
     let level = level_of(asked.level, Level::England, &GEOGRAPHY)?;
     let code = match asked.code.as_deref() {
         Some(code) => code,
@@ -212,21 +199,14 @@ fn answer(app: &App, asked: &Asked) -> Result<SeasonsAnswer, Problem> {
         }
     };
     let by = asked.by.unwrap_or(By::Month);
-    let moment = Moment::of(app, asked.as_known_at);
+    let moment = common.moment(app);
     let known_at = moment.told();
     let question = [
         ("level", Some(level.label())),
         ("code", Some(code)),
         ("by", (by == By::WinterYear).then_some("winter_year")),
-        ("as_known_at", known_at.as_deref()),
-        ("format", asked.format.map(Format::label)),
     ];
-    let paging = Paging::new(
-        "/api/v1/seasons",
-        &question,
-        asked.limit,
-        asked.cursor.as_deref(),
-    )?;
+    let paging = common.paging("/api/v1/seasons", &question)?;
     let (at, measure) = declared(app, level)?;
     let state = view(app, moment, at, (level, code))?;
     let today = moment.today;

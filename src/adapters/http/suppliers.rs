@@ -1,26 +1,48 @@
 //! `/api/v1/suppliers`: how far this instance is with each supplier's records.
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::problem::Problem;
-use super::table::{Format, Table};
+use super::asked::{AskedRows, Nothing, Written};
+use super::problem::{Problem, Told};
+use super::table::{Paged, respond};
 use super::{Served, blocking};
 use crate::domain::time::Timestamp;
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Asked {
-    format: Option<String>,
+/// How far this instance is; another tells its own.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SuppliersAnswer {
+    /// The service's time, simulated in a demonstration.
+    now: String,
+    /// Whose records these are.
+    of: &'static str,
+    /// Records that are still to be read.
+    lag_records: i64,
+    rows: Vec<Row>,
+}
+
+impl Paged for SuppliersAnswer {
+    type Row = Row;
+
+    fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    fn blank(&self) -> Row {
+        Row::default()
+    }
+
+    fn next(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// A supplier that this instance has read records of.
-#[derive(Debug, Default, Serialize)]
-struct Row {
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = SupplierRow)]
+pub struct Row {
     supplier: &'static str,
     /// Everything before is in the figures: of the task furthest behind.
     watermark: String,
@@ -30,13 +52,22 @@ struct Row {
     behind_seconds: i64,
 }
 
+/// How far this instance is with each supplier's records.
+#[utoipa::path(
+    get,
+    path = "/api/v1/suppliers",
+    tag = "service",
+    params(Written),
+    responses(
+        (status = 200, description = "A row for each supplier that something was read of since the start.", content((SuppliersAnswer = "application/json"), (String = "text/csv")), headers(("etag" = String))),
+        (status = 304, description = "As If-None-Match has it."),
+        (status = 400, description = "A parameter is wrong.", body = Told, content_type = "application/problem+json"),
+    )
+)]
 pub async fn suppliers(
     State(app): State<Served>,
-    headers: HeaderMap,
-    asked: Result<Query<Asked>, QueryRejection>,
+    AskedRows { format, .. }: AskedRows<Nothing, Written>,
 ) -> Result<Response, Problem> {
-    let Query(asked) = asked.map_err(|error| Problem::wrong(error.body_text()))?;
-    let format = Format::asked(asked.format.as_deref(), &headers)?;
     blocking(move || {
         let now = app.clock.now();
         let rows = (app.metrics.watermarks().into_iter()).map(|(supplier, behind, ahead)| Row {
@@ -45,15 +76,13 @@ pub async fn suppliers(
             newest: Timestamp(ahead).to_rfc3339(),
             behind_seconds: (now.0 - behind).div_euclid(1_000),
         });
-        let table = Table {
+        let answer = SuppliersAnswer {
             rows: rows.collect(),
-            about: json!({
-                "now": now.to_rfc3339(),
-                "of": "the tasks of this instance",
-                "lag_records": app.metrics.lag(),
-            }),
+            now: now.to_rfc3339(),
+            of: "the tasks of this instance",
+            lag_records: app.metrics.lag(),
         };
-        Ok(table.respond(format))
+        Ok(respond(&answer, format))
     })
     .await
 }

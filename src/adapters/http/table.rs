@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use axum::Json;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::problem::Problem;
@@ -28,24 +27,6 @@ impl Format {
         }
     }
 
-    /// `format=csv` goes before `Accept: text/csv`.
-    ///
-    /// # Errors
-    /// A format that is neither.
-    pub fn asked(format: Option<&str>, headers: &HeaderMap) -> Result<Self, Problem> {
-        match format {
-            Some("json") => Ok(Self::Json),
-            Some("csv") => Ok(Self::Csv),
-            Some(other) => Err(Problem::wrong(format!(
-                "format: `{other}` is neither json nor csv"
-            ))),
-            None => {
-                let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
-                Ok(Self::accepted(accept))
-            }
-        }
-    }
-
     /// What a header `Accept` names first of those that there are; JSON without one.
     #[must_use]
     pub fn accepted(accept: Option<&str>) -> Self {
@@ -57,24 +38,6 @@ impl Format {
             _ => None,
         });
         first.unwrap_or(Self::Json)
-    }
-}
-
-/// Rows of one shape, with what they are about.
-#[derive(Debug, Serialize)]
-pub struct Table<T> {
-    #[serde(flatten)]
-    pub about: Value,
-    pub rows: Vec<T>,
-}
-
-impl<T: Serialize + Default> Table<T> {
-    #[must_use]
-    pub fn respond(&self, format: Format) -> Response {
-        match format {
-            Format::Json => Json(self).into_response(),
-            Format::Csv => csv_response(sheet(&T::default(), &self.rows)),
-        }
     }
 }
 
@@ -98,6 +61,11 @@ pub fn respond<T: Paged>(table: &T, format: Format) -> Response {
         Format::Csv => csv_response(sheet(&table.blank(), table.rows())),
     };
     linked(response, table.next())
+}
+
+/// Rows alone.
+pub fn rows_as_csv<T: Serialize + Default>(rows: &[T]) -> Response {
+    csv_response(sheet(&T::default(), rows))
 }
 
 /// A link to the next page, for those who read no body for it.

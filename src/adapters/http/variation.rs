@@ -9,13 +9,12 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::asked::{AskedMonth, AskedRows, AskedTime, Rows};
+use super::asked::{AskedMonth, AskedRows, OfRows};
 use super::disclosure::{Disclosure, DisclosureControl};
 use super::known::{Moment, View, quality_slice};
-use super::paging::{AskedLimit, Paging};
 use super::problem::{Problem, Told};
 use super::quality::{SCORE, told_score};
-use super::table::{Format, Paged, respond, rounded};
+use super::table::{Paged, respond, rounded};
 use super::{App, Served, blocking};
 use crate::adapters::figures::known::{Slice, Within};
 use crate::adapters::figures::quality::Beside;
@@ -54,23 +53,6 @@ pub struct Asked {
     /// Without it the latest that has anything; with `as_known_at` it must be named.
     #[param(inline)]
     month: Option<AskedMonth>,
-    /// Most rows of one answer.
-    #[param(inline)]
-    limit: Option<AskedLimit>,
-    /// Behind which row to begin: from the `next` of the answer before.
-    cursor: Option<String>,
-    /// The figures as they stood at this time, within `state.history_days`.
-    #[param(inline)]
-    as_known_at: Option<AskedTime>,
-    /// How the rows are written; without it as the header `Accept` says.
-    #[param(inline)]
-    format: Option<Format>,
-}
-
-impl Rows for Asked {
-    fn format(&self) -> Option<Format> {
-        self.format
-    }
 }
 
 /// What practices are compared by.
@@ -177,7 +159,7 @@ pub struct Row {
     get,
     path = "/api/v1/variation",
     tag = "figures",
-    params(Asked),
+    params(Asked, OfRows),
     responses(
         (status = 200, description = "A practice against its groups, or the practices of a place in the order of their codes.", content((VariationAnswer = "application/json"), (String = "text/csv")), headers(("etag" = String), ("link" = String, description = "The next page, rel=next."))),
         (status = 304, description = "As If-None-Match has it."),
@@ -188,19 +170,23 @@ pub struct Row {
 )]
 pub async fn variation(
     State(app): State<Served>,
-    AskedRows { asked, format }: AskedRows<Asked>,
+    AskedRows {
+        asked,
+        common,
+        format,
+    }: AskedRows<Asked>,
 ) -> Result<Response, Problem> {
-    blocking(move || Ok(respond(&answer(&app, &asked)?, format))).await
+    blocking(move || Ok(respond(&answer(&app, &asked, &common)?, format))).await
 }
 
-fn answer(app: &App, asked: &Asked) -> Result<VariationAnswer, Problem> {
+fn answer(app: &App, asked: &Asked, common: &OfRows) -> Result<VariationAnswer, Problem> {
     let Some(AskedMeasure(indicator)) = asked.measure else {
         let labels = labels();
         return Err(Problem::wrong(format!(
             "measure: is missing; there are {labels}"
         )));
     };
-    let moment = Moment::of(app, asked.as_known_at);
+    let moment = common.moment(app);
     let month = asked.month.map(|AskedMonth(month)| month);
     let state = view(app, moment, month)?;
     let practices = Practices::of(app, &state, month, moment.today)?;
@@ -236,11 +222,8 @@ fn answer(app: &App, asked: &Asked) -> Result<VariationAnswer, Problem> {
         ("practice", asked.practice.as_deref()),
         ("parent", asked.parent.as_deref()),
         ("month", Some(&*label)),
-        ("as_known_at", known_at.as_deref()),
-        ("format", asked.format.map(Format::label)),
     ];
-    let cursor = asked.cursor.as_deref();
-    let paging = Paging::new("/api/v1/variation", &question, asked.limit, cursor)?;
+    let paging = common.paging("/api/v1/variation", &question)?;
     let marked = asked_for.into_iter().map(|(code, level)| {
         let mark = Mark {
             window: level as i32,

@@ -5,13 +5,19 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::world::{World, surgeries};
+use super::world::{World, releases, surgeries};
 
 /// Catches pages that leave out or repeat rows, and pages of another question.
 #[test]
 fn pages_are_the_whole_in_order() {
-    World::of(&surgeries()).serve(|served| {
+    let folder = releases(&[1, 2, 3, 4, 5]);
+    World::of(&surgeries()).serve_with(Some(folder.path().to_owned()), |served| {
         for question in [
+            "/api/v1/totals/practice_month?level=practice&from=2022-02-01&by=waiting_band,status",
+            "/api/v1/totals/activity?level=icb&from=2022-02-01&to=2022-03-05&per=week&by=mode",
+            "/api/v1/places",
+            "/api/v1/places?q=surgery&parent=QVV",
+            "/api/v1/releases",
             "/api/v1/aggregates/practice_month?level=practice&from=2022-02-01",
             "/api/v1/aggregates/activity?level=icb&from=2022-02-01&to=2022-03-05",
             "/api/v1/quality?level=practice&from=2022-02-01",

@@ -1,6 +1,6 @@
 //! Rows added up, and the places that they are of.
 
-use super::world::{World, surgeries};
+use super::world::{World, releases, surgeries};
 
 const MONTH: &str = "from=2022-02-01&to=2022-02-28";
 
@@ -83,11 +83,11 @@ fn finer_than_a_sub_icb_sums_are_told_as_counts_are() {
         let mut lines = csv.lines();
         assert_eq!(
             lines.next(),
-            Some("from,before,code,name,status,appointments,as_of,revision,finality,quality_score")
+            Some("level,code,name,window_start,window_end,status,appointments,as_of,revision,finality,quality_score")
         );
         let first = lines.next().unwrap_or_default();
         assert!(
-            first.starts_with("2022-02-01,2022-03-01,L83000,SURGERY L83000,Attended,3000,"),
+            first.starts_with("practice,L83000,SURGERY L83000,2022-02-01,2022-03-01,Attended,3000,"),
             "{first}"
         );
     });
@@ -180,18 +180,8 @@ fn the_page_is_loaded_in_parts_that_are_kept_for_good() {
 
 #[test]
 fn releases_are_offered_with_the_files_that_they_name_and_no_other() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let release = folder.path().join("releases/release-0001");
-    std::fs::create_dir_all(release.join("2022-02")).expect("a folder");
+    let folder = releases(&[1]);
     std::fs::create_dir_all(folder.path().join("releases/release-0002")).expect("a folder");
-    let manifest = serde_json::json!({
-        "release": 1, "months": ["2022-02"], "as_of": null, "made_at": "2022-03-05T10:00:00Z", "made_by": "a test",
-        "sources": [], "transactions": [], "appointments": { "2022-02": 7 }, "previous": null,
-        "files": [{ "path": "2022-02/daily.csv", "bytes": 4, "rows": 1, "sha256": "00ff" }],
-    });
-    std::fs::write(release.join("release.json"), manifest.to_string()).expect("written");
-    std::fs::write(release.join("2022-02/daily.csv"), "a\nb\n").expect("written");
-    std::fs::write(release.join("2022-02/other.csv"), "c\n").expect("written");
     std::fs::write(folder.path().join("secret"), "s").expect("written");
     let world = World::of(&surgeries());
     world.serve(|served| {
@@ -206,7 +196,21 @@ fn releases_are_offered_with_the_files_that_they_name_and_no_other() {
         assert_eq!(rows.len(), 1);
         assert_eq!(
             (&rows[0]["appointments"], &rows[0]["is_compared"]),
-            (&7.into(), &false.into())
+            (&7.into(), &true.into())
+        );
+        let (_, csv) = served.get("/api/v1/releases?format=csv");
+        let lines: Vec<&str> = csv.lines().collect();
+        assert_eq!(
+            lines[..2],
+            [
+                "release,months,as_of,made_at,made_by,appointments,is_compared,path,bytes,rows,sha256",
+                "1,2022-02,,2022-03-03T10:00:00Z,a test,7,true,2022-02/daily.csv,4,1,00ff"
+            ]
+        );
+        let made = |at: &str| served.rows(&format!("/api/v1/releases?as_known_at={at}")).len();
+        assert_eq!(
+            [made("2022-03-03T09:59Z"), made("2022-03-03T10:00Z")],
+            [0, 1]
         );
         let file = |path: &str| served.get(&format!("/releases/{path}"));
         assert_eq!(file("1/2022-02/daily.csv"), (200, "a\nb\n".to_owned()));

@@ -1,7 +1,7 @@
 //! A log with rows of two counties’ practices, and a server that shows it.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -349,6 +349,27 @@ impl World {
     }
 }
 
+/// A folder with releases of February 2022, made on the days of March that their numbers say.
+pub fn releases(numbers: &[u32]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for number in numbers {
+        let release = folder.path().join(format!("releases/release-{number:04}"));
+        std::fs::create_dir_all(release.join("2022-02")).expect("a folder");
+        let manifest = serde_json::json!({
+            "release": number, "months": ["2022-02"], "as_of": null, "made_at": format!("2022-03-{:02}T10:00:00Z", number + 2),
+            "made_by": "a test", "sources": [], "transactions": [], "appointments": { "2022-02": 7 }, "previous": null,
+            "files": [
+                { "path": "2022-02/daily.csv", "bytes": 4, "rows": 1, "sha256": "00ff" },
+                { "path": "changes.json", "bytes": 2, "rows": null, "sha256": "01ff" },
+            ],
+        });
+        std::fs::write(release.join("release.json"), manifest.to_string()).expect("written");
+        std::fs::write(release.join("2022-02/daily.csv"), "a\nb\n").expect("written");
+        std::fs::write(release.join("2022-02/other.csv"), "c\n").expect("written");
+    }
+    folder
+}
+
 pub struct Served {
     pub address: SocketAddr,
 }
@@ -403,6 +424,15 @@ impl Served {
             body: answer.split_off(end + 4),
             head,
         }
+    }
+
+    /// The data of the first of an endless stream's events.
+    pub fn first_event(&self, path: &str) -> Value {
+        let mut stream = TcpStream::connect(self.address).expect("a connection");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").expect("sent");
+        let lines = BufReader::new(stream).lines();
+        let mut data = lines.filter_map(|line| Some(line.ok()?.strip_prefix("data: ")?.to_owned()));
+        serde_json::from_str(&data.next().expect("an event")).expect("JSON")
     }
 
     pub fn json(&self, path: &str) -> Value {

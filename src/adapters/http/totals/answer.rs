@@ -1,72 +1,59 @@
 //! The sums, and how they are told.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use axum::Json;
-use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
-use super::question::Question;
+use super::question::{PARENTS, Question};
 use crate::adapters::figures::quality::Beside;
-use crate::adapters::figures::{Held, State};
+use crate::adapters::figures::{Held, Mark, State};
 use crate::adapters::http::App;
-use crate::adapters::http::disclosure::Disclosure;
+use crate::adapters::http::disclosure::{Disclosure, DisclosureControl};
+use crate::adapters::http::figure_rows::{PublishedAs, Row, figures, sheet};
+use crate::adapters::http::paging::Paging;
 use crate::adapters::http::quality::{SCORE, told_score};
-use crate::adapters::http::summary::{iso, label_of};
-use crate::adapters::http::table::{Format, Sheet, csv_response, rounded};
-use crate::domain::aggregate::{Finality, Published};
+use crate::adapters::http::summary::iso;
+use crate::adapters::http::table::rounded;
+use crate::domain::aggregate::{Dimension, Finality, Published};
 use crate::domain::place::{ENGLAND, Level};
 use crate::domain::time::{Day, Timestamp};
 
-/// Rows of one answer.
-const MOST_ROWS: usize = 10_000;
-
-/// Levels of geography, coarsest first: where a parent's code is looked for.
-const PARENTS: [Level; 5] = [
-    Level::England,
-    Level::Region,
-    Level::Icb,
-    Level::SubIcb,
-    Level::Pcn,
-];
-
-/// Rows added up.
-#[derive(Debug, Serialize)]
-pub struct Total {
-    code: String,
-    name: String,
-    /// The first day, and the day after the last.
-    window: [String; 2],
-    /// By the name of the dimension.
-    dimensions: BTreeMap<&'static str, &'static str>,
-    /// By measure; null is suppressed. With ratios and quantiles where nothing is.
-    figures: BTreeMap<String, Value>,
-    published: Told,
-    /// Of the place's data in these days, 0 to 100.
-    quality_score: Option<f64>,
-}
-
-/// What holds of all rows that went in.
-#[derive(Debug, Serialize)]
-struct Told {
-    /// The newest.
-    as_of: String,
-    /// The greatest.
-    revision: i64,
-    /// The least sure.
-    finality: &'static str,
-}
-
-pub struct Answer {
-    about: Value,
-    columns: Columns,
-    rows: Vec<Total>,
-}
-
-struct Columns {
-    dimensions: Vec<&'static str>,
-    figures: Vec<String>,
+/// An aggregate's rows, added up.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TotalsAnswer {
+    aggregate: String,
+    level: &'static str,
+    code: Option<String>,
+    parent: Option<String>,
+    /// The level that the parent is of, where there is such a place.
+    parent_level: Option<&'static str>,
+    /// The first day.
+    from: String,
+    /// The last day.
+    to: String,
+    /// `period`, `day`, `week` or `month`.
+    per: &'static str,
+    by: Vec<&'static str>,
+    /// The level whose rows were added up.
+    added_up_from: &'static str,
+    /// The time that the figures stood at, where one was asked for.
+    as_known_at: Option<String>,
+    /// The greatest time of extraction that went in; null of a time before.
+    as_of: Option<String>,
+    /// False while the committed figures are still being read.
+    is_complete: bool,
+    /// There are more rows than these: `next` has them.
+    is_truncated: bool,
+    /// Days from which on all rows are held; null: all are. The topic has older ones.
+    held_from: Option<String>,
+    disclosure_control: DisclosureControl,
+    /// What the score beside each row is.
+    quality_score: &'static str,
+    /// The address of the next page, of the same question.
+    pub next: Option<String>,
+    rows: Vec<Row>,
 }
 
 /// First day, code, and the values of the dimensions by their place in the vocabulary.
@@ -75,6 +62,7 @@ type Key<'s> = (Day, &'s str, Vec<usize>);
 struct Sum {
     sums: Vec<i64>,
     published: Published,
+    is_taken_back: bool,
 }
 
 impl Sum {
@@ -82,6 +70,7 @@ impl Sum {
         for (sum, value) in self.sums.iter_mut().zip(&held.sums) {
             *sum += value;
         }
+        self.is_taken_back |= held.is_taken_back;
         let (own, other) = (&mut self.published, &held.published);
         own.as_of = own.as_of.max(other.as_of);
         own.revision = own.revision.max(other.revision);
@@ -131,15 +120,18 @@ impl<'s> Where<'s, '_> {
     }
 }
 
-pub fn of(app: &App, question: &Question<'_>) -> Answer {
-    let state = app.figures.read();
+pub fn of(app: &App, state: &State, question: &Question<'_>, paging: &Paging) -> TotalsAnswer {
     let disclosure = Disclosure::of(question.level);
-    let (sums, parent_level) = sums(&state, question);
-    let today = app.clock.now().london_day();
-    let mut beside = Beside::new(&app.figures, &state, question.level);
+    let (sums, parent_level) = sums(state, question);
+    let today = question.moment.today;
+    let mut beside = Beside::new(&app.figures, state, question.level);
     let mut scores: HashMap<(&str, Day), Option<f64>> = HashMap::new();
-    let is_truncated = sums.len() > MOST_ROWS;
-    let rows = (sums.into_iter().take(MOST_ROWS)).map(|((from, code, values), sum)| {
+    let marked = sums
+        .iter()
+        .map(|(key, sum)| (mark(question, key), (key, sum)));
+    let (page, next) = paging.take(marked);
+    let rows = page.into_iter().map(|((from, code, values), sum)| {
+        let (from, code) = (*from, *code);
         let to = question
             .per
             .map_or(Day(question.to.0 + 1), |per| per.end(from));
@@ -147,56 +139,62 @@ pub fn of(app: &App, question: &Question<'_>) -> Answer {
             let flaws = beside.of(code, from, Day(to.0 - 1).min(today))?;
             told_score(&flaws, disclosure)
         });
-        let dimensions = question.by.iter().zip(values);
-        Total {
+        let label = |(dimension, value): (&Dimension, &usize)| {
+            let label = dimension.values().get(*value).copied();
+            (dimension.label(), label.unwrap_or_default())
+        };
+        let ratios = question.aggregate.ratios_of(&sum.sums).into_iter();
+        let ratios = ratios.map(|(name, ratio)| (name, rounded(ratio)));
+        Row {
             code: code.to_owned(),
             name: state.places.name(question.level, code).to_owned(),
             window: [iso(from), iso(to)],
-            dimensions: dimensions
-                .map(|(dimension, value)| {
-                    let label = dimension.values().get(value).copied();
-                    (dimension.label(), label.unwrap_or_default())
-                })
-                .collect(),
-            figures: figures(question, &sum.sums, disclosure),
-            published: Told {
-                as_of: sum.published.as_of.to_rfc3339(),
-                revision: i64::from(sum.published.revision),
-                finality: label_of(sum.published.finality),
-            },
+            dimensions: question.by.iter().zip(values).map(label).collect(),
+            figures: figures(question.aggregate, &sum.sums, ratios, disclosure),
+            published: PublishedAs::told(&sum.published, sum.is_taken_back),
             quality_score: score,
         }
     });
-    let rows: Vec<Total> = rows.collect();
-    let about = json!({
-        "aggregate": &*question.aggregate.name,
-        "level": question.level.label(),
-        "code": question.code,
-        "parent": question.parent,
-        "parent_level": parent_level.map(Level::label),
-        "from": iso(question.from),
-        "to": iso(question.to),
-        "per": question.per.map_or("period", crate::domain::window::Window::label),
-        "by": question.by.iter().map(|by| by.label()).collect::<Vec<_>>(),
-        "added_up_from": question.read_at.label(),
-        "as_of": state.as_of().map(Timestamp::to_rfc3339),
-        "is_complete": state.is_complete,
-        "is_truncated": is_truncated,
-        // Older windows were let go of to bound the memory; the topic has them.
-        "held_from": state.held_from(question.at, (question.read_at, 0)).map(|from| iso(Day(from))),
-        "disclosure_control": disclosure.described(),
-        "quality_score": SCORE,
-    });
-    let measures = question.aggregate.measures.iter();
-    let mut columns: Vec<String> = measures.map(|it| it.label().to_owned()).collect();
-    columns.extend(question.aggregate.ratio_labels().map(str::to_owned));
-    Answer {
-        about,
-        columns: Columns {
-            dimensions: question.by.iter().map(|by| by.label()).collect(),
-            figures: columns,
-        },
-        rows,
+    let held_from = state.held_from(question.at, (question.read_at, 0));
+    TotalsAnswer {
+        rows: rows.collect(),
+        aggregate: question.aggregate.name.to_string(),
+        level: question.level.label(),
+        code: question.code.clone(),
+        parent: question.parent.clone(),
+        parent_level: parent_level.map(Level::label),
+        from: iso(question.from),
+        to: iso(question.to),
+        per: question.per(),
+        by: question.by(),
+        added_up_from: question.read_at.label(),
+        as_known_at: question.moment.told(),
+        as_of: state.as_of().map(Timestamp::to_rfc3339),
+        is_complete: state.is_complete,
+        is_truncated: next.is_some(),
+        held_from: held_from.map(|from| iso(Day(from))),
+        disclosure_control: disclosure.described(),
+        quality_score: SCORE,
+        next,
+    }
+}
+
+/// Where a row stands among the others: in the order of the keys.
+fn mark(question: &Question<'_>, (from, code, values): &Key<'_>) -> Mark {
+    let dimensions = question
+        .by
+        .iter()
+        .zip(values)
+        .fold(0, |sum: u64, (by, value)| {
+            // One more than there are: what no value is comes last.
+            let values = by.values().len();
+            sum.wrapping_mul(values as u64 + 1) + (*value).min(values) as u64
+        });
+    Mark {
+        window: from.0,
+        code: Arc::from(*code),
+        printed: 0,
+        dimensions,
     }
 }
 
@@ -234,6 +232,7 @@ fn sums<'s>(state: &'s State, question: &Question<'_>) -> (BTreeMap<Key<'s>, Sum
             .or_insert_with(|| Sum {
                 sums: vec![0; held.sums.len()],
                 published: held.published,
+                is_taken_back: false,
             });
         sum.add(held);
     }
@@ -280,63 +279,8 @@ fn unpacked(question: &Question<'_>, packed: u64) -> Vec<usize> {
         .collect()
 }
 
-fn figures(
-    question: &Question<'_>,
-    sums: &[i64],
-    disclosure: Disclosure,
-) -> BTreeMap<String, Value> {
-    let measures = question.aggregate.measures.iter().zip(sums);
-    let mut figures: BTreeMap<String, Value> = measures
-        .map(|(measure, sum)| (measure.label().to_owned(), disclosure.told(*sum).into()))
-        .collect();
-    if !disclosure.applies() {
-        let ratios = question.aggregate.ratios_of(sums);
-        figures
-            .extend((ratios.into_iter()).map(|(name, it)| (name.to_string(), rounded(it).into())));
-    }
-    figures
-}
-
-impl Answer {
-    pub fn respond(self, format: Format) -> Response {
-        match format {
-            Format::Json => {
-                let mut body = self.about;
-                body["rows"] = json!(self.rows);
-                Json(body).into_response()
-            }
-            Format::Csv => csv_response(self.csv()),
-        }
-    }
-
-    fn csv(&self) -> Result<Vec<u8>, csv::Error> {
-        let mut sheet = Sheet::default();
-        let Columns {
-            dimensions,
-            figures,
-        } = &self.columns;
-        let mut line: Vec<&str> = vec!["from", "before", "code", "name"];
-        line.extend(dimensions);
-        line.extend(figures.iter().map(String::as_str));
-        line.extend(["as_of", "revision", "finality", "quality_score"]);
-        sheet.line(line.into_iter())?;
-        for row in &self.rows {
-            let [from, before] = row.window.clone();
-            let mut line = vec![from, before, row.code.clone(), row.name.clone()];
-            line.extend(dimensions.iter().map(|it| row.dimensions[it].to_owned()));
-            let told = |name| row.figures.get(name).filter(|value| !value.is_null());
-            line.extend(
-                (figures.iter()).map(|name| told(name).map_or_else(String::new, Value::to_string)),
-            );
-            line.extend([
-                row.published.as_of.clone(),
-                row.published.revision.to_string(),
-                row.published.finality.to_owned(),
-                row.quality_score
-                    .map_or_else(String::new, |score| score.to_string()),
-            ]);
-            sheet.line(line.iter().map(String::as_str))?;
-        }
-        sheet.finish()
+impl TotalsAnswer {
+    pub fn csv(&self, question: &Question<'_>) -> Result<Vec<u8>, csv::Error> {
+        sheet(question.aggregate, self.level, &self.by, &self.rows)
     }
 }
