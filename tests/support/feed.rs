@@ -114,6 +114,20 @@ impl Feed {
         version: i64,
         attended: bool,
     ) {
+        let slot_type = "GP Appointment";
+        self.appointment_of(slot_type, practice, slot, (day, version), attended);
+    }
+
+    /// The same in a slot of a type; `at` is the day and the version.
+    pub fn appointment_of(
+        &mut self,
+        slot_type: &str,
+        practice: &str,
+        slot: &str,
+        at: (i32, i64),
+        attended: bool,
+    ) {
+        let (day, version) = at;
         let date = first_day() + day;
         let record = emis::Appointment {
             practice_ods_code: practice,
@@ -132,7 +146,7 @@ impl Feed {
             left_time: attended.then_some(36_600_000),
             did_not_attend: !attended,
             actual_duration_minutes: attended.then_some(9),
-            slot_type_description: "GP Appointment",
+            slot_type_description: slot_type,
             session_category: "General",
             job_category_code: Some("R0260"),
             appointment_mode: Some("Face-to-Face"),

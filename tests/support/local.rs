@@ -13,7 +13,7 @@ use gpad_live::commands::{plan_of, serve};
 use gpad_live::config::{Commit, Settings};
 use gpad_live::pipeline::Plan;
 use gpad_live::service::verify::{Options, Report, verify};
-use gpad_live::service::{Health, Service, Stop, Unobserved};
+use gpad_live::service::{Health, Observer, Service, Stop, Unobserved};
 use gpad_live::wire::datum::Datum;
 use gpad_live::wire::framing::unframe;
 use gpad_live::wire::output::{AggregateKey, AggregateValue, Manifest};
@@ -113,6 +113,16 @@ impl Running {
 
     /// With so many records in a transaction.
     pub fn start_with(log: &Arc<EmbeddedLog>, records: usize) -> Self {
+        Self::start_observed(log, records, Clock::Wall, Arc::new(Unobserved))
+    }
+
+    /// Told the time by a clock, and looked at.
+    pub fn start_observed(
+        log: &Arc<EmbeddedLog>,
+        records: usize,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
         let stop = Stop::default();
         let service = Service {
             log: log.clone(),
@@ -122,8 +132,8 @@ impl Running {
                 interval: Duration::from_millis(25),
                 records,
             },
-            clock: Clock::Wall,
-            observer: Arc::new(Unobserved),
+            clock,
+            observer,
             health: Arc::new(Health::default()),
             undecided: Duration::from_mins(1),
             state: Settings::default().state,
