@@ -373,17 +373,34 @@ impl Told {
         }
         let known = wait != "Unknown / Data Quality";
         let first = day(&format!("{}-01", slot.day.format("%Y-%m")));
-        if mapped && known {
-            self.add("two_week", first, &[], "two_week_denominator", 1);
-            let within = slot.wait.is_some_and(|days| days <= 14);
-            self.add(
-                "two_week",
-                first,
-                &[],
-                "two_week_numerator",
-                i64::from(within),
-            );
+        let within = slot.wait.is_some_and(|days| days <= 14);
+        let denominator = i64::from(mapped && known);
+        let of_month = [
+            ("appointments", 1),
+            ("unmapped", i64::from(!mapped)),
+            ("two_week_numerator", denominator * i64::from(within)),
+            ("two_week_denominator", denominator),
+        ];
+        for (measure, count) in of_month {
+            let dimensions = [&*slot.practice, status, wait];
+            self.add("practice_month", first, &dimensions, measure, count);
+            if measure.starts_with("two_week") {
+                self.add("two_week", first, &[], measure, count);
+            }
         }
+        let hcp_type = hcp(role);
+        let dimensions = [&*slot.practice, status, hcp_type];
+        self.add("practice_day", slot.day, &dimensions, "appointments", 1);
+        let dimensions = [
+            &*slot.practice,
+            slot.supplier,
+            hcp_type,
+            slot.mode,
+            category,
+            wait,
+            status,
+        ];
+        self.add("practice_crosstab", first, &dimensions, "appointments", 1);
         let flags = [
             ("appointments", true),
             ("unmapped", !mapped),
@@ -425,6 +442,17 @@ pub fn cells(figures: &crate::feed::Figures) -> BTreeMap<String, i64> {
             ) => {
                 let values: Vec<&str> = dimensions.iter().map(|(_, value)| &**value).collect();
                 (aggregate.clone(), values)
+            }
+            ("practice_month" | "practice_day" | "practice_crosstab", "practice") => {
+                // Beside its own, a practice's row is printed with the codes that it lies in.
+                let own = dimensions
+                    .iter()
+                    .filter(|(name, _)| !name.ends_with("_code"));
+                let values = own.map(|(_, value)| &**value);
+                (
+                    aggregate.clone(),
+                    [&**code].into_iter().chain(values).collect(),
+                )
             }
             ("quality", level) => (format!("quality {level}"), vec![&**code]),
             _ => continue,
