@@ -15,11 +15,12 @@ use std::time::Duration;
 use gpad_live::adapters::clock::Clock;
 use gpad_live::adapters::embedded::EmbeddedLog;
 use gpad_live::adapters::log::Log;
+use gpad_live::adapters::metrics::ORIGINS;
 use gpad_live::adapters::schemas::Schemas;
 use gpad_live::commands::publish::{Months, Wanted, publish};
 use gpad_live::commands::serve::{Serving, Shown, listen, serve};
 use gpad_live::domain::time::{Month, Timestamp};
-use gpad_live::service::Stop;
+use gpad_live::service::{Origin, Stop};
 use gpad_live::wire::datum::Datum;
 use gpad_live::wire::framing::unframe;
 use gpad_live::wire::output::{AggregateKey, AggregateValue};
@@ -385,6 +386,11 @@ fn page_api_metrics_topics_and_files_have_the_same_figures() {
         (&topics.day, &topics.month, &topics.status)
     );
     site.stop();
+}
+
+#[test]
+fn metrics_have_a_zero_for_every_origin_of_state() {
+    assert_eq!(Origin::ALL.map(Origin::label), ORIGINS);
 }
 
 /// Catches a vaccination that is in a figure, or that is left out of all of them without being counted.

@@ -35,9 +35,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{MatchedPath, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware;
+use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -255,7 +255,20 @@ fn routes(app: Served) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here")
         })
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), counted))
         .with_state(app)
+}
+
+/// Counts requests by their route, and takes the time until an answer's body begins.
+async fn counted(State(app): State<Served>, request: Request, next: Next) -> Response {
+    let began = monotonic();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let route = route.as_ref().map(MatchedPath::as_str);
+    let took = monotonic().duration_since(began);
+    let requests = app.metrics.requests();
+    requests.answered(route, response.status().as_u16(), took);
+    response
 }
 
 /// Works an answer out beside the server's own thread: those of England take a while.

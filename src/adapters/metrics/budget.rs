@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{COMMIT_BUCKETS, END_TO_END_BUCKETS};
+use super::keeping::ORIGINS;
+use super::{COMMIT_BUCKETS, END_TO_END_BUCKETS, Requests};
 use crate::domain::disposition::{Disposition, Rejection};
 use crate::domain::place::Level;
 use crate::domain::topic::{ReferenceTopic, Supplier, SupplierTopic};
@@ -59,13 +60,14 @@ impl Budget {
                 ("gpad_dead_letters_total", topics * Rejection::ALL.len()),
                 ("gpad_end_to_end_seconds", histogram(&END_TO_END_BUCKETS)),
                 ("gpad_events_too_old_total", 1),
+                Requests::MOST[0],
+                Requests::MOST[1],
                 ("gpad_idle_tasks", Supplier::ALL.len()),
                 ("gpad_pending_records", topics),
                 ("gpad_records_total", topics * ends),
                 ("gpad_reference_records_total", ReferenceTopic::ALL.len()),
                 ("gpad_restore_seconds", 1),
-                // One for each thing that state can be restored on top of.
-                ("gpad_restored_entries_total", 3),
+                ("gpad_restored_entries_total", ORIGINS.len()),
                 ("gpad_series", 1),
                 ("gpad_standby_entries", 1),
                 ("gpad_standby_lag_records", 1),

@@ -7,6 +7,9 @@ use std::time::Duration;
 use prometheus::core::Collector;
 use prometheus::{Gauge, IntCounterVec, IntGauge, Opts};
 
+/// What there was before the changelog was read, as labels.
+pub const ORIGINS: [&str; 3] = ["changelog", "snapshot", "standby"];
+
 /// A task that is followed: offsets behind, `None` while unknown, and entries held.
 type Followed = (Option<i64>, u64);
 
@@ -27,7 +30,7 @@ impl Default for Keeping {
     fn default() -> Self {
         let made = "names and labels are constants that Prometheus accepts";
         let gauge = |name: &str, help: &str| IntGauge::new(name, help).expect(made);
-        Self {
+        let keeping = Self {
             restored: Gauge::new(
                 "gpad_restore_seconds",
                 "How long reading a task's state back took, of the task that did so last.",
@@ -64,7 +67,12 @@ impl Default for Keeping {
             )
             .expect(made),
             backfills: Mutex::default(),
+        };
+        // Known from the start, so that a rate sees the first increase.
+        for origin in ORIGINS {
+            keeping.restored_entries.with_label_values(&[origin]);
         }
+        keeping
     }
 }
 

@@ -4,6 +4,7 @@ mod budget;
 mod figures;
 mod keeping;
 mod progress;
+mod requests;
 mod text;
 
 use std::collections::BTreeMap;
@@ -22,8 +23,9 @@ use crate::engine::ledger::Counts;
 use crate::engine::watermark::Watermarks;
 
 pub use budget::{Budget, OverBudget, series_of};
-pub use keeping::Keeping;
+pub use keeping::{Keeping, ORIGINS};
 pub use progress::Progress;
+pub use requests::{ROUTES, Requests, STREAM};
 pub use text::Format;
 
 /// Seconds: from a fast disk to a broker in trouble.
@@ -76,6 +78,7 @@ pub struct Metrics {
     undecided: IntGaugeVec,
     keeping: Keeping,
     progress: Progress,
+    requests: Requests,
     undecided_for: GaugeVec,
     workers: Mutex<BTreeMap<String, Worker>>,
 }
@@ -158,6 +161,7 @@ impl Metrics {
             ),
             keeping: Keeping::default(),
             progress: Progress::default(),
+            requests: Requests::default(),
             undecided: gauges(
                 "gpad_undecided_records",
                 "Offsets of an input from its last stable offset to its high watermark: transactions of other producers are open.",
@@ -199,7 +203,9 @@ impl Metrics {
             Box::new(self.undecided_for.clone()),
             Box::new(self.unready.clone()),
         ];
-        let parts = (self.keeping.collectors().into_iter()).chain(self.progress.collectors());
+        let parts = (self.keeping.collectors().into_iter())
+            .chain(self.progress.collectors())
+            .chain(self.requests.collectors());
         for collector in collectors.into_iter().chain(parts) {
             self.registry
                 .register(collector)
@@ -241,6 +247,12 @@ impl Metrics {
     #[must_use]
     pub const fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// Of HTTP.
+    #[must_use]
+    pub const fn requests(&self) -> &Requests {
+        &self.requests
     }
 
     /// How many reasons there are not to be ready.

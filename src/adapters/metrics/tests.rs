@@ -84,6 +84,13 @@ fn records_are_counted_by_their_end_and_pending_ones_only_when_they_come_to_it()
 #[test]
 fn there_are_never_more_series_than_the_budget_says() {
     let metrics = metrics();
+    // Whatever is asked over HTTP, and however it is answered.
+    for route in ROUTES.into_iter().chain([STREAM, "/made/up"]) {
+        for status in 100..600 {
+            let took = Duration::from_millis(3);
+            metrics.requests().answered(Some(route), status, took);
+        }
+    }
     let told: usize = told(&metrics, "gpad_series").unwrap().parse().unwrap();
     let lines = metrics
         .encode(Format::Prometheus)
@@ -107,6 +114,23 @@ fn a_plan_with_more_series_than_are_allowed_is_refused_with_the_numbers() {
         .to_string();
     assert!(error.contains("metrics.series allows 500"), "{error}");
     assert!(error.contains("gpad_records_total 160"), "{error}");
+}
+
+#[test]
+fn what_may_come_is_there_with_zero_from_the_start() {
+    let metrics = metrics();
+    let zero = |sample: &str| {
+        assert_eq!(told(&metrics, sample).as_deref(), Some("0"), "{sample}");
+    };
+    for origin in ORIGINS {
+        zero(&format!(
+            "gpad_restored_entries_total{{origin=\"{origin}\"}}"
+        ));
+    }
+    for route in ROUTES.into_iter().chain([STREAM]) {
+        let labels = format!("{{route=\"{route}\",status=\"200\"}}");
+        zero(&format!("gpad_http_requests_total{labels}"));
+    }
 }
 
 #[test]
