@@ -433,6 +433,10 @@ fn covid_vaccinations_are_counted_where_people_see_it_and_in_no_figure() {
         dispositions["dispositions"]["duplicate"], 1,
         "{dispositions}"
     );
+    let csv = get(&site.root, "/api/v1/ledger?format=csv");
+    assert!(csv.contains("\nemis.appointments,duplicate,,1\n"), "{csv}");
+    let csv = get(&site.root, "/api/v1/ledger?format=csv&of=written");
+    assert!(csv.contains("\ngpad.aggregates.activity,"), "{csv}");
     let path = "/api/v1/totals/activity?level=england&from=2022-02-01&to=2022-02-28";
     wait_for("the two others", Duration::from_secs(20), || {
         rows(&site.root, path).iter().map(appointments).sum::<i64>() == 2

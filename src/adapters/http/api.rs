@@ -1,6 +1,4 @@
-//! The API's answers that are no rows: the summary, the ledger, which aggregates there are.
-
-use std::collections::BTreeMap;
+//! The API's answers that are no rows: the summary, and which aggregates there are.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,7 +15,6 @@ use super::{Served, blocking};
 use crate::adapters::figures::history::has_history;
 use crate::domain::aggregate::Dimension;
 use crate::domain::place::Level;
-use crate::domain::topic::SupplierTopic;
 
 /// Of when a summary is.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -58,94 +55,6 @@ pub async fn summary(
         Ok(Json(summary).into_response())
     })
     .await
-}
-
-/// What became of every record since the first start.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct LedgerAnswer {
-    records: i64,
-    /// Every record read ended in exactly one disposition.
-    adds_up: bool,
-    /// False while the ledger is still being read.
-    is_complete: bool,
-    transactions: u64,
-    by_topic: BTreeMap<&'static str, TopicLedger>,
-    /// By name.
-    tasks: BTreeMap<String, TaskLedger>,
-    /// Records written, by topic.
-    written: BTreeMap<String, i64>,
-}
-
-/// A supplier topic's records.
-#[derive(Debug, Serialize, ToSchema)]
-struct TopicLedger {
-    records: i64,
-    /// The sum of all offset ranges read; above `records` by transaction markers and aborted records.
-    offsets: i64,
-    dispositions: BTreeMap<&'static str, i64>,
-    reasons: BTreeMap<&'static str, i64>,
-}
-
-/// What a task's newest manifest says.
-#[derive(Debug, Serialize, ToSchema)]
-struct TaskLedger {
-    epoch: i64,
-    sequence: i64,
-    pending: i64,
-    as_of: String,
-}
-
-/// Totals of the whole service since its first start, from the manifests, whoever wrote them.
-#[utoipa::path(
-    get,
-    path = "/api/v1/ledger",
-    tag = "service",
-    responses(
-        (status = 200, description = "The ledger.", body = LedgerAnswer, headers(("etag" = String))),
-        (status = 304, description = "As If-None-Match has it."),
-        (status = 400, description = "There are no parameters.", body = Told, content_type = "application/problem+json"),
-    )
-)]
-pub async fn ledger(
-    State(app): State<Served>,
-    Asked(Nothing {}): Asked<Nothing>,
-) -> Json<LedgerAnswer> {
-    let state = app.figures.read();
-    let ledger = &state.ledger;
-    let by_topic = SupplierTopic::ALL.into_iter().map(|topic| {
-        let mut told = TopicLedger {
-            records: ledger.counts.records(topic),
-            offsets: ledger.topic(topic).offsets,
-            dispositions: BTreeMap::new(),
-            reasons: BTreeMap::new(),
-        };
-        let entries = ledger.counts.entries();
-        for (_, disposition, records) in entries.filter(|(of, ..)| *of == topic) {
-            *told.dispositions.entry(disposition.label()).or_default() += records;
-            if let Some(reason) = disposition.reason() {
-                *told.reasons.entry(reason).or_default() += records;
-            }
-        }
-        (topic.name(), told)
-    });
-    let tasks = ledger.tasks.iter().map(|(name, task)| {
-        let told = TaskLedger {
-            epoch: task.epoch,
-            sequence: task.sequence,
-            pending: task.pending,
-            as_of: task.as_of.to_rfc3339(),
-        };
-        (name.clone(), told)
-    });
-    Json(LedgerAnswer {
-        records: ledger.counts.total(),
-        adds_up: ledger.adds_up(),
-        is_complete: state.is_complete,
-        transactions: ledger.transactions,
-        by_topic: by_topic.collect(),
-        tasks: tasks.collect(),
-        written: ledger.written.clone(),
-    })
 }
 
 /// Which aggregates there are.

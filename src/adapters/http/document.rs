@@ -11,8 +11,8 @@ use utoipa_axum::routes;
 use super::asked::{Asked, Nothing};
 use super::problem::Told;
 use super::{
-    Served, api, definitions, live, places, quality, releases, rows, seasons, suppliers, totals,
-    variation,
+    Served, api, definitions, ledger, live, places, quality, releases, rows, seasons, suppliers,
+    totals, variation,
 };
 
 /// What is said of the whole.
@@ -38,7 +38,7 @@ static TEXT: LazyLock<String> = LazyLock::new(|| {
 pub fn router() -> OpenApiRouter<Served> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(api::summary))
-        .routes(routes!(api::ledger))
+        .routes(routes!(ledger::ledger))
         .routes(routes!(api::aggregates))
         .routes(routes!(rows::rows))
         .routes(routes!(variation::variation))

@@ -13,6 +13,7 @@ mod disclosure;
 mod document;
 mod figure_rows;
 mod known;
+mod ledger;
 mod live;
 mod paging;
 mod places;

@@ -1,6 +1,6 @@
 // The ledger: what came in, where each record went, how far each supplier is, how sure the figures are.
 
-import { address, csv, get, rows } from "../api.js";
+import { csv, get, rows } from "../api.js";
 import { clock, count, date, duration, share } from "../format.js";
 import { between, over, totals, totalsCsv, why } from "../views.js";
 
@@ -15,8 +15,6 @@ export async function load(context) {
   return [records(ledger), topics(ledger), marks(suppliers), reasons(ledger), finality(context, days), tasks(ledger), written(ledger)];
 }
 
-const JSON_NOTE = () => address("ledger");
-
 function records(ledger) {
   const list = Object.values(ledger.by_topic);
   const of = (name) => list.reduce((all, topic) => all + (topic.dispositions[name] ?? 0), 0);
@@ -28,13 +26,13 @@ function records(ledger) {
       rows: ENDS.map(([name, text]) => ({ cells: [text, of(name), over(of(name), ledger.records), over(of(name), ledger.records)] })),
     },
     empty: ledger.records === 0 ? "No record was read yet: nothing has come from the suppliers’ topics, or the ledger is still being read." : "",
-    csv: null, note: `The same as data: ${location.origin}${JSON_NOTE()}`,
+    csv: csv("ledger"),
   };
 }
 
 function topics(ledger) {
   return {
-    id: "ledger-topics", title: "By topic", isFull: true, definition: "the-ledger-and-finality",
+    id: "ledger-topics", title: "By topic", isFull: true, definition: "the-ledger-and-finality", csv: csv("ledger"),
     table: {
       columns: [{ name: "Topic", isText: true }, { name: "Records", format: count }, ...ENDS.map(([, name]) => ({ name, format: count }))],
       rows: Object.entries(ledger.by_topic).map(([name, topic]) => ({ cells: [name, topic.records, ...ENDS.map(([end]) => topic.dispositions[end] ?? 0)] })),
@@ -58,7 +56,7 @@ function marks(suppliers) {
 function reasons(ledger) {
   const list = Object.entries(ledger.by_topic).flatMap(([topic, it]) => Object.entries(it.reasons).map(([reason, records]) => ({ cells: [reason.replaceAll("_", " "), topic, records, records] })));
   return {
-    id: "ledger-reasons", title: "Why records were withheld or rejected", isWide: true, definition: "the-ledger-and-finality",
+    id: "ledger-reasons", title: "Why records were withheld or rejected", isWide: true, definition: "the-ledger-and-finality", csv: csv("ledger"),
     table: { columns: [{ name: "Reason", isText: true }, { name: "Topic", isText: true }, { name: "Records", format: count }, { name: "", bar: true, barFormat: count }], rows: list.sort((a, b) => b.cells[2] - a.cells[2]) },
     empty: list.length === 0 ? "No record was withheld or rejected." : "", note: "Each rejected record is a dead letter on gpad.dead-letters with its coordinates and its reason; of a withheld one nothing is kept but the count.",
   };
@@ -79,7 +77,7 @@ function finality(context, days) {
 
 function tasks(ledger) {
   return {
-    id: "ledger-tasks", title: "Tasks", isWide: true, definition: "the-ledger-and-finality",
+    id: "ledger-tasks", title: "Tasks", isWide: true, definition: "the-ledger-and-finality", csv: csv("ledger", { of: "tasks" }),
     table: { columns: [{ name: "Task", isText: true }, { name: "Transactions", format: count }, { name: "Epoch", format: count }, { name: "Pending", format: count }, { name: "As of", isText: true, format: clock }], rows: Object.entries(ledger.tasks).map(([name, task]) => ({ cells: [name, task.sequence, task.epoch, task.pending, task.as_of] })) },
     empty: Object.keys(ledger.tasks).length === 0 ? "No task has committed yet." : "",
   };
@@ -88,7 +86,7 @@ function tasks(ledger) {
 function written(ledger) {
   const list = Object.entries(ledger.written).sort((a, b) => b[1] - a[1]);
   return {
-    id: "ledger-written", title: "Rows written, by topic", isWide: true, definition: "the-ledger-and-finality",
+    id: "ledger-written", title: "Rows written, by topic", isWide: true, definition: "the-ledger-and-finality", csv: csv("ledger", { of: "written" }),
     table: { columns: [{ name: "Topic", isText: true }, { name: "Rows", format: count }, { name: "", bar: true, barFormat: count }], rows: list.map(([name, number]) => ({ cells: [name, number, number] })) },
     empty: list.length === 0 ? "Nothing was written yet." : "",
   };
