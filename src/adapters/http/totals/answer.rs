@@ -17,6 +17,7 @@ use crate::adapters::http::quality::{SCORE, told_score};
 use crate::adapters::http::summary::iso;
 use crate::adapters::http::table::rounded;
 use crate::domain::aggregate::{Dimension, Finality, Published};
+use crate::domain::calendar::working_weekdays_between;
 use crate::domain::place::{ENGLAND, Level};
 use crate::domain::time::{Day, Timestamp};
 
@@ -36,6 +37,8 @@ pub struct TotalsAnswer {
     /// `period`, `day`, `week` or `month`.
     per: &'static str,
     by: Vec<&'static str>,
+    /// Mondays to Fridays from the first day to the last, or today, less England's bank holidays.
+    working_weekdays: u32,
     /// The level whose rows were added up.
     added_up_from: &'static str,
     /// The time that the figures stood at, where one was asked for.
@@ -167,6 +170,7 @@ pub fn of(app: &App, state: &State, question: &Question<'_>, paging: &Paging) ->
         to: iso(question.to),
         per: question.per(),
         by: question.by(),
+        working_weekdays: working_weekdays_between(question.from, question.to.min(today)),
         added_up_from: question.read_at.label(),
         as_known_at: question.moment.told(),
         as_of: state.as_of().map(Timestamp::to_rfc3339),

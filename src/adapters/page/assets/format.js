@@ -86,5 +86,4 @@ export const MEASURE = {
   attended: "Attended", dna: "Did not attend", same_day_share: "Same-day share", wait_median: "Median wait, days", wait_90th: "90th centile of waits, days",
 };
 
-// Working days are Mondays to Fridays here; bank holidays are the API's to know.
 export const place = (row) => titled(row.name) || row.code || "not given";

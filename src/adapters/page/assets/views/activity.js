@@ -29,7 +29,7 @@ async function headline(context, place) {
   const [now, before, two] = await Promise.all([of(context.span), of(context.before), totals("two_week", { ...where, ...between(context.span) })]);
   const all = sum(now.rows, "appointments");
   const past = sum(before.rows, "appointments");
-  const days = eachDay(context.span).filter((day) => ![0, 6].includes(new Date(`${day}T00:00:00Z`).getUTCDay())).length;
+  const days = now.working_weekdays ?? 0;
   const part = (list, dimension, wanted) => over(sum(list.filter((row) => wanted.includes(row.dimensions[dimension])), "appointments"), sum(list, "appointments"));
   const both = (name, dimension, wanted) => {
     const [a, b] = [part(now.rows, dimension, wanted), part(before.rows, dimension, wanted)];
@@ -39,7 +39,7 @@ async function headline(context, place) {
   const [met, counted] = [sum(two.rows, "two_week_numerator"), sum(two.rows, "two_week_denominator")];
   const cards = [
     { name: "Appointments", value: count(all), sub: past > 0 ? `${change(ratio(all, past))} on ${context.compare === "year" ? "a year before" : "the period before"} (${count(past)})` : `nothing held of ${context.beforeText}` },
-    { name: "Per weekday", value: decimal(over(all, days), 0), sub: `${days} Mondays to Fridays; the Season view knows bank holidays` },
+    { name: "Per working weekday", value: decimal(over(all, days), 0), sub: `${days} Mondays to Fridays, bank holidays left out` },
     { name: "Per 1,000 patients", value: decimal(over(1000 * all, patients)), sub: patients > 0 ? `${count(patients)} registered` : "no list size in the register" },
     both("Did not attend", "status", ["DNA"]),
     ...(isFine(place.level) ? [] : [both("Same day", "waiting_band", ["Same Day"]), both("Within 14 days", "waiting_band", ["Same Day", "1 Day", "2 to 7 Days", "8  to 14 Days"]), both("Beyond 28 days", "waiting_band", ["More than 28 Days"])]),
