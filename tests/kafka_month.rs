@@ -10,11 +10,13 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
 use gpad_live::adapters::log::Log;
+use gpad_live::domain::time::Timestamp;
 use gpad_live::domain::topic::SupplierTopic;
-use support::instance::{Instance, Seen, environment, succeed};
+use support::instance::{Environment, Instance, Seen, environment, succeed};
 use support::{Kafka, Registry, wait_for};
 
 const PARTITIONS: i32 = 4;
@@ -56,6 +58,81 @@ fn stated(seen: &Seen<'_>) -> BTreeMap<String, i64> {
         }
     }
     stated
+}
+
+/// Commands of ours in the code blocks of what people read, in their order.
+fn commands() -> Vec<String> {
+    let documents = [
+        "README.md",
+        "docs/operations.md",
+        "docs/figures.md",
+        "deploy/README.md",
+    ];
+    let texts = documents
+        .map(|name| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap());
+    let mut fenced = false;
+    let mut commands = Vec::new();
+    for line in texts.iter().flat_map(|text| text.lines()) {
+        fenced ^= line.starts_with("```");
+        let is_code = fenced || line.starts_with("    ");
+        if is_code && line.trim_start().starts_with("gpad-live ") {
+            commands.push(line.trim().to_owned());
+        }
+    }
+    commands
+}
+
+/// What the documents tell people to type works as it is printed, beside a service at work; files and places of an installation are
+/// replaced by those of this test, and simulations are small.
+fn what_the_documents_print_works(environment: &Environment, practice: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gpad-live.toml");
+    fs::copy(root.join("deploy/gpad-live.toml"), &config).unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let now = Timestamp(i64::try_from(UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap());
+    let (mut run, mut failed) = (0, Vec::new());
+    for line in commands() {
+        let words = line.split_whitespace().skip(1);
+        let words = words.take_while(|word| !matches!(*word, "#" | "|" | ">" | "&&"));
+        let mut arguments: Vec<String> = words
+            .map(|word| match word {
+                "/etc/gpad-live.toml" => path("gpad-live.toml"),
+                "/var/lib/gpad-live" => path("embedded"),
+                "/srv/gpad" => path("gpad"),
+                "A81001" => practice.to_owned(),
+                "2021-04-03T09:00" => now.to_rfc3339(),
+                _ if word.starts_with("tests/") => root.join(word).display().to_string(),
+                _ => word.to_owned(),
+            })
+            .collect();
+        if arguments[0] == "simulate" {
+            arguments.extend(["--scale".to_owned(), "0.0005".to_owned()]);
+        }
+        let output = Command::new(env!("CARGO_BIN_EXE_gpad-live"))
+            .args(&arguments)
+            .envs(environment.iter().map(|(name, value)| (*name, value)))
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            failed.push(format!("{line}: {error}"));
+        }
+        run += 1;
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert!(run > 10, "{run}");
+    // `head figures/publication/2021-03/regional.csv`, and the month that the service had taken in.
+    for file in [
+        "figures/publication/2021-03/regional.csv",
+        "then/publication/2021-03/daily.csv",
+    ] {
+        assert!(
+            fs::metadata(folder.path().join(file)).unwrap().len() > 1_000,
+            "{file}"
+        );
+    }
 }
 
 #[test]
@@ -106,6 +183,9 @@ fn dorset_march_2021_comes_back_from_kafka_line_for_line() {
     let ours = folder.path().join("publication/2021-03/regional.csv");
     assert_eq!(lines(&ours, ",MAR2021,"), published);
     assert_eq!(published.len(), 165);
+
+    let (practice, _) = seen.records("ods.practices").swap_remove(0);
+    what_the_documents_print_works(&environment, std::str::from_utf8(&practice).unwrap());
 
     let (status, took, log) = instance.stop();
     assert!(
