@@ -47,8 +47,42 @@ fn tasks(log: &str) -> Vec<String> {
     tasks.split_whitespace().map(str::to_owned).collect()
 }
 
+/// The broker neither answers nor refuses.
+fn a_broker_that_stands_still_is_told(kafka: &Kafka, feed: &mut Feed, seen: &Seen<'_>, url: &str) {
+    let to_broker = |signal: &str| {
+        let pid = kafka.pid().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    };
+    to_broker("-STOP");
+    wait_for("readiness to say so", Duration::from_secs(40), || {
+        get(&format!("{url}/readyz")).is_some_and(|(status, body)| {
+            let why = "the service waits for its log, which has not answered for ";
+            status == 503 && body.contains(why)
+        })
+    });
+    let unready = |reasons: &str| {
+        let (_, text) = get(&format!("{url}/metrics")).unwrap();
+        text.contains(&format!("\ngpad_unready_reasons {reasons}\n"))
+    };
+    assert!(!unready("0"));
+    to_broker("-CONT");
+    feed.appointment(PRACTICES[0], "four", 0, 1, true);
+    feed.flush();
+    seen.wait_until_accounted(4);
+    wait_for("readiness when it is back", Duration::from_secs(20), || {
+        get(&format!("{url}/readyz")).is_some_and(|(status, _)| status == 200)
+    });
+    assert!(unready("0"));
+}
+
 #[test]
-fn a_transaction_that_a_supplier_leaves_open_is_told_with_its_place_and_passes() {
+fn a_transaction_left_open_and_a_broker_that_stands_still_are_told_and_pass() {
     let kafka = Kafka::start();
     let port = free_port();
     let environment = with(
@@ -136,6 +170,10 @@ fn a_transaction_that_a_supplier_leaves_open_is_told_with_its_place_and_passes()
         "{place}: no transaction holds its readers up any more"
     )));
     assert_eq!(seen.letters().len(), 0, "what was aborted is never read");
+
+    let url = format!("http://127.0.0.1:{port}");
+    a_broker_that_stands_still_is_told(&kafka, &mut feed, &seen, &url);
+    assert!(instance.log().contains("the log answers again"));
     let (status, ..) = instance.stop();
     assert!(status.success());
 }
