@@ -127,7 +127,7 @@ fn people_find_their_answers_in_a_browser() {
     assert!(ended.success(), "{story}");
     assert_eq!(
         story.lines().filter(|line| line.starts_with("ok ")).count(),
-        9,
+        10,
         "{story}"
     );
 }
