@@ -83,6 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = Settings::load(arguments.config.as_deref())?;
     let progress = Progress::spinner("checking the releases");
     let tell = |doing: &str| progress.tell(doing);
+    let mut is_first = false;
     if !arguments.month.is_empty() {
         let log: Box<dyn Log> = if let Some(directory) = &arguments.embedded {
             if !directory.join(crate::adapters::embedded::FILE).exists() {
@@ -113,6 +114,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             return Ok(());
         }
         let release = publish(&*log, &schemas, &wanted, &tell).map_err(Failure::Failed)?;
+        is_first = release.manifest.release == 1;
         tracing::info!(
             release = release.manifest.release,
             months = release.manifest.months.join(" "),
@@ -121,6 +123,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         );
     }
     let told = match arguments.compare {
+        // Who publishes each month by one line is not to fail in the first.
+        Some(None) if is_first => {
+            Some("release 1 is the first: there is none to compare it with\n".to_owned())
+        }
         Some(since) => {
             let releases = Releases::open(&arguments.output, &tell).map_err(anyhow::Error::from)?;
             let compared = edition::compare(&releases, since, arguments.most)?;
