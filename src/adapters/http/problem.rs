@@ -68,6 +68,9 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        if self.status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!("an answer over HTTP failed: {}", self.detail);
+        }
         let told = Told {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),

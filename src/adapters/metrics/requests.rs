@@ -11,7 +11,7 @@ const BUCKETS: [f64; 10] = [
 ];
 
 /// Every route that is served, as the API's document writes it; the last is for all others.
-pub const ROUTES: [&str; 21] = [
+pub const ROUTES: [&str; 22] = [
     "/",
     "/metrics",
     "/livez",
@@ -19,6 +19,7 @@ pub const ROUTES: [&str; 21] = [
     "/definitions",
     "/assets/{version}/{*name}",
     "/releases/{number}/{*path}",
+    "/publication/{month}/{file}",
     "/api/v1/summary",
     "/api/v1/ledger",
     "/api/v1/aggregates",
@@ -62,7 +63,10 @@ impl Default for Requests {
             seconds: HistogramVec::new(seconds.buckets(BUCKETS.to_vec()), &["route"]).expect(made),
         };
         for route in ROUTES.into_iter().chain([STREAM]) {
-            requests.total.with_label_values(&[route, "200"]);
+            // Known from the start, so that an alert sees the first that fails.
+            for status in ["200", "500"] {
+                requests.total.with_label_values(&[route, status]);
+            }
         }
         requests
     }

@@ -128,8 +128,10 @@ fn what_may_come_is_there_with_zero_from_the_start() {
         ));
     }
     for route in ROUTES.into_iter().chain([STREAM]) {
-        let labels = format!("{{route=\"{route}\",status=\"200\"}}");
-        zero(&format!("gpad_http_requests_total{labels}"));
+        for status in ["200", "500"] {
+            let labels = format!("{{route=\"{route}\",status=\"{status}\"}}");
+            zero(&format!("gpad_http_requests_total{labels}"));
+        }
     }
 }
 
