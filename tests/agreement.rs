@@ -20,6 +20,7 @@ use gpad_live::adapters::schemas::Schemas;
 use gpad_live::commands::publish::{Months, Wanted, publish};
 use gpad_live::commands::serve::{Serving, Shown, listen, serve};
 use gpad_live::domain::time::{Month, Timestamp};
+use gpad_live::publication::LAYOUTS;
 use gpad_live::service::{Origin, Stop};
 use gpad_live::wire::datum::Datum;
 use gpad_live::wire::framing::unframe;
@@ -370,7 +371,7 @@ fn page_api_metrics_topics_and_files_have_the_same_figures() {
             to: month,
         }],
         output: folder.path(),
-        parquet: false,
+        parquet: true,
         now: Timestamp::parse(NOW).unwrap(),
     };
     publish(&*log, &Schemas::new(None), &wanted, &|_| ()).unwrap();
@@ -385,7 +386,44 @@ fn page_api_metrics_topics_and_files_have_the_same_figures() {
         (&files.day, &files.month, &files.status),
         (&topics.day, &topics.month, &topics.status)
     );
+    offered_as_published(&root, &folder.path().join("publication/2022-02"));
     site.stop();
+}
+
+/// What is downloaded from the service is byte for byte what `publish` writes.
+fn offered_as_published(root: &str, published: &Path) {
+    let mut files = 0;
+    for entry in std::fs::read_dir(published).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let mut answer = ureq::get(format!("{root}/publication/2022-02/{name}"))
+            .call()
+            .unwrap();
+        let offered = answer.body_mut().read_to_vec().unwrap();
+        assert!(offered == std::fs::read(&path).unwrap(), "{name}");
+        files += 1;
+    }
+    assert_eq!(files, 2 * LAYOUTS.len());
+    for (path, why) in [
+        (
+            "2022-02/weekly.csv",
+            "`weekly.csv` is none of regional.csv, ",
+        ),
+        ("2022-2/daily.csv", "`2022-2` is no month such as 2022-02"),
+        ("2019-02/daily.csv", "no published appointment of 2019-02"),
+    ] {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .build()
+            .into();
+        let mut answer = agent
+            .get(format!("{root}/publication/{path}"))
+            .call()
+            .unwrap();
+        assert_eq!(answer.status(), 404, "{path}");
+        let told = answer.body_mut().read_to_string().unwrap();
+        assert!(told.contains(why), "{told}");
+    }
 }
 
 #[test]

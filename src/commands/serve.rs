@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use super::Failure;
@@ -11,6 +11,7 @@ use crate::adapters::effects::aggregate_topic;
 use crate::adapters::embedded::{EmbeddedLog, Topic};
 use crate::adapters::figures::Figures;
 use crate::adapters::figures::known::Past;
+use crate::adapters::http::publication::Publisher;
 use crate::adapters::http::{App, Server};
 use crate::adapters::log::Log;
 use crate::adapters::metrics::Metrics;
@@ -164,6 +165,12 @@ pub fn serve(
         shown.published,
     );
     let begun = Box::new(|log: &dyn Log| super::publish::begun(log));
+    let publisher = Publisher {
+        log: Arc::clone(log),
+        schemas: Arc::clone(&shown.schemas),
+        make: Box::new(super::publish::file),
+        turn: Mutex::default(),
+    };
     let past = Past::new(
         Arc::clone(log),
         shown.schemas,
@@ -171,7 +178,10 @@ pub fn serve(
         shown.history_days,
         begun,
     );
-    let app = app.with_past(past).with_releases(shown.releases);
+    let app = app
+        .with_past(past)
+        .with_releases(shown.releases)
+        .with_publisher(publisher);
     let failed = |error: std::io::Error| Failure::Failed(error.into());
     let server = Server::start(listener, Arc::new(app)).map_err(failed)?;
     tracing::info!("serving http://{}/", server.address);

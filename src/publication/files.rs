@@ -171,6 +171,18 @@ pub const LAYOUTS: [&Layout; 8] = [
     &SDS_ROLE_GROUP,
 ];
 
+/// The aggregates that a file's lines are made of.
+#[must_use]
+pub fn sources_of(layout: &Layout) -> &'static [&'static str] {
+    match layout.file {
+        "regional" | "daily" => &["activity"],
+        "duration" => &["duration"],
+        "category" | "sds_role_group" => &["category"],
+        "practice_crosstab" | "coverage" => &["practice_crosstab"],
+        _ => &super::SOURCES,
+    }
+}
+
 pub(super) fn regional<'a>(
     publication: &'a Publication,
     month: Month,

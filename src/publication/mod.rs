@@ -25,7 +25,7 @@ use crate::domain::vocabulary::{
 };
 
 pub use coverage::Covered;
-pub use files::LAYOUTS;
+pub use files::{LAYOUTS, sources_of};
 pub use names::PrintedNames;
 pub use provenance::Provenance;
 pub use summary::estimated_total;

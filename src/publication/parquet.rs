@@ -1,6 +1,7 @@
 //! The publication's files as Parquet: the same columns, counts as 64-bit integers, shares as doubles, texts as UTF-8.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,13 +27,23 @@ pub fn write(table: &Table<'_>, path: &Path) -> Result<(), PublicationError> {
     write_to(table, file).map_err(|error| PublicationError::new(path, error))
 }
 
-fn write_to(table: &Table<'_>, file: File) -> Result<(), ParquetError> {
+/// The same in memory.
+///
+/// # Errors
+/// When the lines do not fit the layout, which the publication's do.
+pub fn bytes(table: &Table<'_>) -> Result<Vec<u8>, ParquetError> {
+    let mut bytes = Vec::new();
+    write_to(table, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn write_to<W: Write + Send>(table: &Table<'_>, to: W) -> Result<(), ParquetError> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_created_by(concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned())
         .build();
     let schema = schema(table.layout)?;
-    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
+    let mut writer = SerializedFileWriter::new(to, schema, Arc::new(properties))?;
     for lines in table.lines().chunks(GROUP) {
         let mut group = writer.next_row_group()?;
         for (at, column) in table.layout.columns.iter().enumerate() {
@@ -70,8 +81,8 @@ const fn may_lack(kind: Kind) -> bool {
     matches!(kind, Kind::Total | Kind::Share)
 }
 
-fn column_of(
-    group: &mut SerializedRowGroupWriter<'_, File>,
+fn column_of<W: Write + Send>(
+    group: &mut SerializedRowGroupWriter<'_, W>,
     lines: &[Line<'_>],
     at: usize,
     kind: Kind,

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use super::PublicationError;
@@ -128,13 +130,25 @@ impl<'a> Table<'a> {
     /// # Errors
     /// When it cannot be written.
     pub fn write_csv(&self, path: &Path) -> Result<(), PublicationError> {
+        let fail = |error: csv::Error| PublicationError::new(path, error);
+        let file = File::create(path).map_err(|error| fail(error.into()))?;
+        self.csv_to(file).map_err(fail)
+    }
+
+    /// The same in memory.
+    ///
+    /// # Errors
+    /// None that memory has.
+    pub fn csv(&self) -> Result<Vec<u8>, csv::Error> {
+        let mut bytes = Vec::new();
+        self.csv_to(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn csv_to(&self, to: impl Write) -> Result<(), csv::Error> {
         let header = self.layout.columns.iter().map(|column| column.name);
         let lines = self.lines.iter().map(|line| line.values.iter());
-        write(
-            path,
-            header,
-            lines.map(|values| values.map(Value::to_string)),
-        )
+        write_to(to, header, lines.map(|values| values.map(Value::to_string)))
     }
 
     /// What the lines are made of, line for line as in the file; nothing is written where they are made of
@@ -161,10 +175,19 @@ pub(super) fn write<'h, T: AsRef<[u8]>>(
     lines: impl Iterator<Item = impl IntoIterator<Item = T>>,
 ) -> Result<(), PublicationError> {
     let fail = |source: csv::Error| PublicationError::new(path, source);
-    let mut file = csv::Writer::from_path(path).map_err(fail)?;
-    file.write_record(header).map_err(fail)?;
+    let file = File::create(path).map_err(|error| fail(error.into()))?;
+    write_to(file, header, lines).map_err(fail)
+}
+
+fn write_to<'h, T: AsRef<[u8]>>(
+    to: impl Write,
+    header: impl Iterator<Item = &'h str>,
+    lines: impl Iterator<Item = impl IntoIterator<Item = T>>,
+) -> Result<(), csv::Error> {
+    let mut to = csv::Writer::from_writer(to);
+    to.write_record(header)?;
     for line in lines {
-        file.write_record(line).map_err(fail)?;
+        to.write_record(line)?;
     }
-    file.flush().map_err(|error| fail(error.into()))
+    Ok(to.flush()?)
 }

@@ -18,6 +18,7 @@ mod live;
 mod paging;
 mod places;
 mod problem;
+pub mod publication;
 mod quality;
 mod releases;
 mod rows;
@@ -54,6 +55,7 @@ use super::metrics::{Format, Metrics};
 use super::page;
 use crate::analysis::published::PublishedTotals;
 use problem::Problem;
+use publication::Publisher;
 use summary::Summary;
 
 /// A page is made at most once in this time, however many look at it.
@@ -76,6 +78,8 @@ pub struct App {
     pub past: Option<Past>,
     /// Where releases lie, if they are to be offered.
     pub releases: Option<PathBuf>,
+    /// Makes files of the publication as it stands; none where no log is at hand.
+    pub publisher: Option<Publisher>,
     cache: Mutex<Option<(Instant, Arc<str>)>>,
     closing: AtomicBool,
 }
@@ -101,6 +105,7 @@ impl App {
             published,
             past: None,
             releases: None,
+            publisher: None,
             cache,
             closing: AtomicBool::new(false),
         }
@@ -124,6 +129,15 @@ impl App {
     #[must_use]
     pub fn with_releases(self, releases: Option<PathBuf>) -> Self {
         Self { releases, ..self }
+    }
+
+    /// Also offers the publication as it stands.
+    #[must_use]
+    pub fn with_publisher(self, publisher: Publisher) -> Self {
+        Self {
+            publisher: Some(publisher),
+            ..self
+        }
     }
 
     fn summary(&self) -> Summary {
@@ -244,6 +258,7 @@ fn routes(app: Served) -> Router {
         .route("/readyz", get(ready))
         .merge(api.layer(middleware::from_fn(conditional::tagged)))
         .route("/releases/{number}/{*path}", get(releases::file))
+        .route("/publication/{month}/{file}", get(publication::file))
         .route("/definitions", get(definitions::page))
         .route("/assets/{version}/{*name}", get(assets::asset))
         .fallback(|| async {

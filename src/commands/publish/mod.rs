@@ -3,6 +3,7 @@
 mod edition;
 mod known;
 mod months;
+mod one;
 mod topics;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ use super::Failure;
 pub use crate::adapters::figures::history::KnownAt;
 pub use edition::Compared;
 pub use months::Months;
+pub use one::file;
 pub use topics::begun;
 pub(super) use topics::read_reference;
 

@@ -10,6 +10,9 @@ export const title = "Publication";
 export const question = "The month as the publication counts it, as it stands now, to be downloaded; and the numbered releases made of it.";
 export const needs = ["activity", "practice_crosstab", "category", "duration"];
 
+// The publication's files, of all England that this service has.
+const FILES = [["regional", "Regional"], ["daily", "Daily"], ["duration", "Duration"], ["coverage", "Coverage"], ["practice_crosstab", "Practice crosstab"], ["summary", "Summary"], ["category", "Category"], ["sds_role_group", "SDS role group"]];
+
 // Releases with their files; older ones are in the table.
 const MOST = 3;
 
@@ -21,7 +24,7 @@ export async function load(context, place) {
   const name = month(from);
   const fine = isFine(place.level);
   const [status, made] = await Promise.all([totals(fine ? "practice_day" : "activity", { ...at(place), ...span, by: "status" }), get("releases")]);
-  return [summary({ context, place, span, name, status, fine }), files({ place, span, name, fine }), releases(made, name, from), ...made.rows.slice(0, MOST).map(release)];
+  return [summary({ context, place, span, name, status, fine }), whole(from, name), files({ place, span, name, fine }), releases(made, name, from), ...made.rows.slice(0, MOST).map(release)];
 }
 
 function summary({ context, place, span, name, status, fine }) {
@@ -31,6 +34,16 @@ function summary({ context, place, span, name, status, fine }) {
     cards: [{ name: "Appointments", value: count(all), sub: "as they stand now" }, ...status.rows.map((row) => ({ name: row.dimensions.status, value: count(row.figures.appointments), sub: share(over(row.figures.appointments, all)) }))],
     empty: status.rows.length === 0 ? why({ problem: status.problem, context: { spanText: name }, body: status, what: "appointments" }) : "",
     csv: totalsCsv(fine ? "practice_day" : "activity", { ...at(place), ...span, by: "status" }), foot: standing(status.rows), note: context.period === "month" ? "The month is under way: choose “Last month”, or days of another one, for a whole month." : "",
+  };
+}
+
+// The month in the publication's own shapes, whatever place is chosen.
+function whole(from, name) {
+  const link = (file, kind, text) => h("a", { href: `/publication/${from.slice(0, 7)}/${file}.${kind}`, download: true }, text);
+  return {
+    id: "publication-whole", title: `The publication: ${name}`, isFull: true, definition: "the-publication",
+    lead: h("span", {}, "Its files as they stand at this moment, with the columns of the published ones.", h("ul", { class: "files" }, FILES.map(([file, text]) => h("li", {}, `${text}: `, link(file, "csv", `${file}.csv`), " · ", link(file, "parquet", `${file}.parquet`))))),
+    note: "Each is made when it is asked for, one at a time. Files that shall agree with each other and never change are a release.",
   };
 }
 
