@@ -6,7 +6,8 @@
 //! and must be those that were drawn, or the figure does not count. It prints medians and spread of records per second, per
 //! core-second of the process, and of the process and the broker; and the ratios to bare reading. The input is dense: whole ICBs of
 //! England's February 2022, every appointment of theirs. Words behind `--`: appointments in thousands at least (1,000 unless
-//! said), rounds (3), and of `all` and `activity` those to run. `GPADLIVE_PROOF_REPORT=FILE` writes the report there.
+//! said), rounds (3), and of `all` and `activity` those to run. `GPADLIVE_PROOF_REPORT=FILE` writes the report there;
+//! with `RUST_LOG` the instance's log is printed.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -203,8 +204,9 @@ fn run(
                 "{name}: written for every 1,000 records{}",
                 written(kafka, &watch, records)
             );
-            let (status, ..) = instance.stop();
+            let (status, _, log) = instance.stop();
             assert!(status.success(), "{name}: {status}");
+            eprint!("{log}");
             assert_eq!(seen.sum("activity", "england"), appointments, "{name}");
             return measured;
         }
@@ -292,7 +294,10 @@ fn round(name: &'static str, thousands: u32, all: &mut Vec<Measured>) -> i64 {
         ("GPAD_TOPICS_REPLICATION", "1".to_owned()),
         ("GPAD_HTTP_ADDRESS", "off".to_owned()),
         ("GPAD_CLOCK", format!("fixed {NOW}")),
-        ("RUST_LOG", "warn".to_owned()),
+        (
+            "RUST_LOG",
+            std::env::var("RUST_LOG").unwrap_or("warn".to_owned()),
+        ),
     ];
     succeed(&environment, &["topics", "create"]);
     let (text, appointments) = whole_icbs(thousands);
