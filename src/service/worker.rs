@@ -84,6 +84,8 @@ pub struct Worker<S> {
     held: Option<Held>,
     looked_at: Instant,
     backfill: Option<Backfill>,
+    /// The last read found nothing.
+    is_starved: bool,
     /// For how many a record of the last transaction counted.
     each: i64,
 }
@@ -143,6 +145,7 @@ impl<S: Stage> Worker<S> {
             held: None,
             looked_at: monotonic(),
             backfill: None,
+            is_starved: false,
             each: 1,
         }
     }
@@ -429,6 +432,7 @@ impl<S: Stage> Worker<S> {
                 ControlFlow::Break(())
             }
         });
+        self.is_starved = matches!(outcome, Ok(0));
         match (fatal, outcome) {
             (Some(error), _) => Err(error),
             (None, Err(error)) if error.remedy == Remedy::Retry => {
@@ -456,10 +460,10 @@ impl<S: Stage> Worker<S> {
         }
     }
 
-    /// How long a transaction stays open at most.
+    /// How long a transaction stays open at most. Longer far behind, while there is something to read.
     fn interval(&self) -> Duration {
         let usual = self.around.commit.interval;
-        if self.backfill.is_some() {
+        if self.backfill.is_some() && !self.is_starved {
             usual.max(OPEN_FAR_BEHIND)
         } else {
             usual
