@@ -6,14 +6,18 @@
 //! and must be those that were drawn, or the figure does not count. It prints medians and spread of records per second, per
 //! core-second of the process, and of the process and the broker; and the ratios to bare reading. The input is dense: whole ICBs of
 //! England's February 2022, every appointment of theirs. Words behind `--`: appointments in thousands at least (1,000 unless
-//! said), rounds (3), and of `all` and `activity` those to run. `GPADLIVE_PROOF_REPORT=FILE` writes the report there;
-//! with `RUST_LOG` the instance's log is printed.
+//! said), rounds (3), and who takes part: `all` and `activity` of ours (both unless some are named), and the peers that do what
+//! `activity` does, `streams-rocksdb`, `streams-memory`, `streams-map`, `flink-stream`, `flink-table`, or `peers` for all of them
+//! (Java; Debian's `openjdk-17-jdk-headless` and `maven`). A peer's rows must be those of `activity`, cell for cell, or the run
+//! fails. `GPADLIVE_PROOF_REPORT=FILE` writes the report there; with `RUST_LOG` our instance's log is printed.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
     reason = "a benchmark's helpers fail as it does, and measure by the clock"
 )]
 
+#[path = "throughput/peers.rs"]
+mod peers;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -24,6 +28,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use gpad_live::domain::topic::SupplierTopic;
+use peers::{Cells, PEERS, Peer};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -51,7 +56,10 @@ const SIMULATE: &str = "`simulate`, to Kafka";
 const BARE: &str = "bare consumer";
 const ALL: &str = "`run`, all default aggregates";
 const ALONE: &str = "`run`, `activity` alone";
-const NAMES: [&str; 4] = [SIMULATE, BARE, ALL, ALONE];
+/// Contenders of ours by the words that choose them; the rows of the second are what peers are held against.
+const OURS: [(&str, &str); 2] = [("all", ALL), ("activity", ALONE)];
+/// The word that chooses every peer.
+const EVERY_PEER: &str = "peers";
 
 /// What one contender did in one round.
 struct Measured {
@@ -214,6 +222,48 @@ fn run(
     }
 }
 
+/// Who takes the records in.
+#[derive(Clone, Copy)]
+enum Contender {
+    Ours(&'static str),
+    Peer(&'static Peer),
+}
+
+impl Contender {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ours(name) => name,
+            Self::Peer(peer) => peer.name,
+        }
+    }
+
+    /// Those that the command's words name, ours unless any is named; with a peer `activity`, whose rows it is held against.
+    ///
+    /// # Panics
+    /// At a word that names nobody.
+    fn chosen(words: &[String]) -> Vec<Self> {
+        let ours = OURS.map(|(word, name)| (word, Self::Ours(name)));
+        let peers = PEERS.iter().map(|peer| (peer.word, Self::Peer(peer)));
+        let known: Vec<_> = ours.into_iter().chain(peers).collect();
+        for word in words {
+            let is_known = word == EVERY_PEER || known.iter().any(|(name, _)| name == word);
+            assert!(is_known, "{word}: no such contender");
+        }
+        let is_named = |word: &str| words.iter().any(|asked| asked == word);
+        let is_chosen = |word: &str, contender: &Self| match contender {
+            Self::Ours(_) => words.is_empty() || is_named(word),
+            Self::Peer(_) => is_named(word) || is_named(EVERY_PEER),
+        };
+        let with_peer = known
+            .iter()
+            .any(|(word, it)| matches!(it, Self::Peer(_)) && is_chosen(word, it));
+        let chosen = known
+            .into_iter()
+            .filter(|(word, it)| is_chosen(word, it) || with_peer && *word == OURS[1].0);
+        chosen.map(|(_, contender)| contender).collect()
+    }
+}
+
 /// Records of every topic that the service writes to, control records among them, for every 1,000 read.
 fn written(kafka: &Kafka, consumer: &BaseConsumer, records: f64) -> String {
     let metadata = consumer
@@ -280,7 +330,8 @@ fn whole_icbs(thousands: u32) -> (String, i64) {
     (cells, appointments)
 }
 
-fn round(name: &'static str, thousands: u32, all: &mut Vec<Measured>) -> i64 {
+fn round(contender: Contender, thousands: u32, all: &mut Vec<Measured>, rows: &mut Cells) -> i64 {
+    let name = contender.name();
     let kafka = Kafka::start_measured();
     let broker = kafka.pid();
     let directory = tempfile::tempdir().unwrap();
@@ -328,14 +379,14 @@ fn round(name: &'static str, thousands: u32, all: &mut Vec<Measured>) -> i64 {
         peak: None,
     });
     all.push(reading);
-    all.push(run(
-        name,
-        &kafka,
-        broker,
-        &environment,
-        records,
-        appointments,
-    ));
+    let measured = match contender {
+        Contender::Peer(peer) => peer.measure(&kafka, broker, records, rows),
+        Contender::Ours(_) => run(name, &kafka, broker, &environment, records, appointments),
+    };
+    all.push(measured);
+    if name == ALONE {
+        *rows = peers::ours(&kafka);
+    }
     appointments
 }
 
@@ -345,7 +396,13 @@ fn median(mut numbers: Vec<f64>) -> (f64, f64, f64) {
     (numbers[last / 2], numbers[0], numbers[last])
 }
 
-fn report(thousands: u32, rounds: u32, appointments: i64, all: &[Measured]) {
+fn report(
+    thousands: u32,
+    rounds: u32,
+    appointments: i64,
+    contenders: &[Contender],
+    all: &[Measured],
+) {
     let of = |name: &str, what: &dyn Fn(&Measured) -> f64| {
         let of = all.iter().filter(|measured| measured.name == name);
         median(of.map(what).collect())
@@ -360,18 +417,16 @@ fn report(thousands: u32, rounds: u32, appointments: i64, all: &[Measured]) {
          | versions | {} |\n| machine | {} |\n\
          | input | {records:.0} records: every appointment of whole ICBs of England's February 2022, {appointments}, drawn by `simulate`; {TASKS} partitions a topic |\n\
          | settings | defaults; one instance; the broker's Java machine as Kafka's start script sets it |\n\n\
-         Thousands of records, medians (spread) of all rounds. `run` is measured from when it has committed {WARM} of the records to its last commit; its figures add up to \
-         the appointments that were drawn.\n\n\
+         Thousands of records, medians (spread) of all rounds. Who takes the records in is measured from when it has committed {WARM} of them to its last commit; the figures of `run` \
+         add up to the appointments that were drawn.\n\n\
          | | a second | a core-second of the process | … and of the broker | of bare reading | peak RSS, MiB |\n|---|---:|---:|---:|---:|---:|\n",
         chrono::Utc::now().format("%Y-%m-%d %H:%M UTC"),
         versions(),
         machine("release"),
     );
     let bare = of(BARE, &rate).0;
-    for name in NAMES {
-        if !all.iter().any(|measured| measured.name == name) {
-            continue;
-        }
+    let names = contenders.iter().map(|contender| contender.name());
+    for name in [SIMULATE, BARE].into_iter().chain(names) {
         let shown = |(middle, low, high): (f64, f64, f64)| {
             if middle.is_nan() {
                 "–".to_owned()
@@ -391,6 +446,19 @@ fn report(thousands: u32, rounds: u32, appointments: i64, all: &[Measured]) {
         )
         .unwrap();
     }
+    let peers = || {
+        contenders.iter().filter_map(|contender| match contender {
+            Contender::Peer(peer) => Some(peer),
+            Contender::Ours(_) => None,
+        })
+    };
+    if peers().next().is_some() {
+        let versions = peers::versions();
+        writeln!(report, "\nPeers: {versions}. Their rows are those of `run` with `activity` alone, cell for cell at every level.\n").unwrap();
+        for peer in peers() {
+            writeln!(report, "- {}: `{}`", peer.name, peer.settings()).unwrap();
+        }
+    }
     eprintln!("{report}");
     if let Ok(path) = std::env::var("GPADLIVE_PROOF_REPORT") {
         fs::write(path, report).unwrap();
@@ -407,15 +475,16 @@ fn main() {
     let asked: Vec<u32> = asked.iter().flat_map(|word| word.parse()).collect();
     let thousands = asked.first().copied().unwrap_or(1_000);
     let rounds = asked.get(1).copied().unwrap_or(3);
-    let (mut all, mut appointments) = (Vec::new(), 0);
+    let contenders = Contender::chosen(&words);
+    if contenders.iter().any(|it| matches!(it, Contender::Peer(_))) {
+        peers::prepare();
+    }
+    let (mut all, mut rows, mut appointments) = (Vec::new(), Cells::new(), 0);
     for at in 1..=rounds {
-        for (word, name) in [("all", ALL), ("activity", ALONE)] {
-            if !words.is_empty() && !words.iter().any(|asked| asked == word) {
-                continue;
-            }
-            eprintln!("round {at} of {rounds}: {name}");
-            appointments = round(name, thousands, &mut all);
+        for contender in &contenders {
+            eprintln!("round {at} of {rounds}: {}", contender.name());
+            appointments = round(*contender, thousands, &mut all, &mut rows);
         }
     }
-    report(thousands, rounds, appointments, &all);
+    report(thousands, rounds, appointments, &contenders, &all);
 }

@@ -1,0 +1,365 @@
+//! The peers that do what `run` does with `activity` alone: how each is started, awaited, and held against our rows.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use gpad_live::adapters::log::Log;
+use gpad_live::domain::aggregate::Row;
+use gpad_live::domain::place::Level;
+use gpad_live::domain::time::Timestamp;
+use gpad_live::domain::vocabulary::{HcpType, Mode, PublishedStatus, WaitingBand};
+
+use super::support::Kafka;
+use super::support::instance::Seen;
+use super::{LONG, Measured, NOW, WARM, client, committed, core_seconds, peak_mib};
+
+/// The group and the topics of every peer: each has a broker of its own.
+const GROUP: &str = "peer";
+const ROWS: &str = "peer.rows";
+/// No row for so long: the second stage has nothing left.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// A contender on the Java machine (`benches/peers`). What it was tuned to, and what was tried, is in
+/// `docs/decisions/0029-peers-are-tuned-and-must-agree.md`.
+pub struct Peer {
+    /// The word that chooses it.
+    pub word: &'static str,
+    pub name: &'static str,
+    /// Whose jars.
+    library: &'static str,
+    class: &'static str,
+    machine: &'static [&'static str],
+    settings: &'static [&'static str],
+}
+
+/// Of Kafka Streams, whatever the stores.
+macro_rules! streams {
+    ($stores:literal $(, $setting:literal)*) => {
+        &[
+            $stores,
+            "commit.interval.ms=1000",
+            "producer.compression.type=lz4",
+            "producer.batch.size=262144",
+            "producer.linger.ms=50",
+            "producer.buffer.memory=134217728",
+            "consumer.max.poll.records=5000",
+            "consumer.fetch.min.bytes=65536",
+            "consumer.max.partition.fetch.bytes=4194304",
+            "buffered.records.per.partition=5000",
+            "max.task.idle.ms=-1",
+            $($setting),*
+        ]
+    };
+}
+
+/// Of Flink, whatever the form.
+macro_rules! flink {
+    ($($setting:literal),*) => {
+        &[
+            "parallelism.default=1",
+            "execution.checkpointing.interval=5s",
+            "state.backend.type=hashmap",
+            "taskmanager.numberOfTaskSlots=1",
+            "producer.compression.type=lz4",
+            "producer.batch.size=262144",
+            "producer.linger.ms=50",
+            "consumer.max.poll.records=5000",
+            "consumer.fetch.min.bytes=65536",
+            "consumer.max.partition.fetch.bytes=4194304",
+            $($setting),*
+        ]
+    };
+}
+
+const OPEN: [&str; 2] = [
+    "--add-opens=java.base/java.util=ALL-UNNAMED",
+    "--add-opens=java.base/java.lang=ALL-UNNAMED",
+];
+
+pub const PEERS: [Peer; 5] = [
+    Peer {
+        word: "streams-rocksdb",
+        name: "Kafka Streams, RocksDB",
+        library: "streams",
+        class: "peers.Streams",
+        machine: &["-Xms2g", "-Xmx2g", "-XX:+UseParallelGC"],
+        settings: streams!(
+            "rocksdb",
+            "cached=true",
+            "statestore.cache.max.bytes=536870912"
+        ),
+    },
+    Peer {
+        word: "streams-memory",
+        name: "Kafka Streams, in memory",
+        library: "streams",
+        class: "peers.Streams",
+        machine: &["-Xms4g", "-Xmx4g", "-XX:+UseParallelGC"],
+        settings: streams!("memory", "cached=false"),
+    },
+    Peer {
+        word: "streams-map",
+        name: "Kafka Streams, a hash map of its own",
+        library: "streams",
+        class: "peers.Streams",
+        machine: &["-Xms4g", "-Xmx4g", "-XX:+UseParallelGC"],
+        settings: streams!("map", "cached=false"),
+    },
+    Peer {
+        word: "flink-stream",
+        name: "Flink, DataStream",
+        library: "flink",
+        class: "peers.FlinkStream",
+        machine: &["-Xms4g", "-Xmx4g", "-XX:+UseParallelGC", OPEN[0], OPEN[1]],
+        settings: flink!(),
+    },
+    Peer {
+        word: "flink-table",
+        name: "Flink, Table",
+        library: "flink",
+        class: "peers.FlinkTable",
+        machine: &["-Xms4g", "-Xmx4g", "-XX:+UseParallelGC", OPEN[0], OPEN[1]],
+        settings: flink!(
+            "table.exec.mini-batch.enabled=true",
+            "table.exec.mini-batch.allow-latency=1s",
+            "table.exec.mini-batch.size=20000"
+        ),
+    },
+];
+
+/// A row of `activity`: level, codes, day, and the indexes of status, HCP type, mode and waiting band.
+type Cell = (char, String, i32, [usize; 4]);
+
+/// What stands: cell by cell, the appointments.
+pub type Cells = BTreeMap<Cell, i64>;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Fetches what is missing and compiles what has changed.
+pub fn prepare() {
+    for step in ["fetch", "build"] {
+        let status = Command::new(root().join("benches/peers").join(step)).status();
+        assert!(status.unwrap().success(), "benches/peers/{step}");
+    }
+}
+
+/// Versions of what the peers are made of, as their jars are named.
+pub fn versions() -> String {
+    let jar = |library: &str, prefix: &str| {
+        let libs = root().join(".cache/peers").join(library).join("libs");
+        let all = fs::read_dir(&libs).unwrap().flatten();
+        let mut names = all.filter_map(|entry| entry.file_name().into_string().ok());
+        let name = names.find(|name| name.starts_with(prefix)).unwrap();
+        name.trim_end_matches(".jar").to_owned()
+    };
+    let java = Command::new("java").arg("-version").output().unwrap();
+    let java = String::from_utf8_lossy(&java.stderr);
+    let java = java.lines().nth(1).unwrap_or_default().trim();
+    let [streams, flink, connector] = [
+        ("streams", "kafka-streams-"),
+        ("flink", "flink-streaming-java-"),
+        ("flink", "flink-connector-kafka-"),
+    ]
+    .map(|(library, prefix)| jar(library, prefix));
+    format!("{streams}, {flink}, {connector}, {java}")
+}
+
+/// A peer at work; killed with its handle.
+struct Running {
+    child: Child,
+    log: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Running {
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- a peer's log:\n{}", self.log());
+        }
+    }
+}
+
+impl Peer {
+    /// Settings as the report prints them.
+    pub fn settings(&self) -> String {
+        let all = self.machine.iter().chain(self.settings);
+        all.copied().collect::<Vec<_>>().join(" ")
+    }
+
+    fn start(&self, kafka: &Kafka) -> Running {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        let libs = root()
+            .join(".cache/peers")
+            .join(self.library)
+            .join("libs/*");
+        let classes = root().join("target/peers/classes");
+        let now = Timestamp::parse(NOW).unwrap().0.to_string();
+        let child = Command::new("java")
+            .args(self.machine)
+            .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+            .args(["-cp", &format!("{}:{}", classes.display(), libs.display())])
+            .args([self.class, &kafka.brokers()])
+            .arg(root().join("deploy/reference/sds_role_groups.csv"))
+            .args([now, directory.path().join("state").display().to_string()])
+            .args(self.settings)
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        Running {
+            child,
+            log,
+            _directory: directory,
+        }
+    }
+
+    /// Runs it until it has committed every record, measured once the broker and the Java machine are warm as `run` is, then until
+    /// no row comes any more.
+    ///
+    /// # Panics
+    /// When its rows are not `expected`, cell for cell.
+    pub fn measure(&self, kafka: &Kafka, broker: u32, records: f64, expected: &Cells) -> Measured {
+        let watch = client(kafka, GROUP);
+        let mut running = self.start(kafka);
+        let pid = running.child.id();
+        let began = Instant::now();
+        let mut first = None;
+        let measured = loop {
+            assert!(began.elapsed() < LONG, "{}: {}", self.name, running.log());
+            let ended = running.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{} ended: {}", self.name, running.log());
+            let done = committed(&watch);
+            let now = (
+                done,
+                Instant::now(),
+                core_seconds(pid),
+                core_seconds(broker),
+            );
+            if done >= WARM * records && first.is_none() {
+                first = Some(now);
+            }
+            if done >= records {
+                let (stood, at, process, broker_then) = first.unwrap();
+                break Measured {
+                    name: self.name,
+                    records: done - stood,
+                    seconds: (now.1 - at).as_secs_f64(),
+                    process: now.2 - process,
+                    broker: now.3 - broker_then,
+                    peak: Some(peak_mib(pid)),
+                };
+            }
+            sleep(Duration::from_millis(20));
+        };
+        wait_until_silent(kafka);
+        must_be(self.name, &theirs(kafka), expected);
+        measured
+    }
+}
+
+fn wait_until_silent(kafka: &Kafka) {
+    let log = kafka.open("peer-ends");
+    let (mut end, mut since) = (-1, Instant::now());
+    while since.elapsed() < SILENCE {
+        let now = log.ends(ROWS, 0).unwrap().end;
+        if now != end {
+            (end, since) = (now, Instant::now());
+        }
+        sleep(Duration::from_millis(100));
+    }
+}
+
+/// # Panics
+/// With the first cells that differ.
+fn must_be(name: &str, cells: &Cells, expected: &Cells) {
+    assert!(!expected.is_empty(), "there are rows to compare with");
+    let all = expected.keys().chain(cells.keys());
+    let differ = all.filter(|cell| cells.get(*cell) != expected.get(*cell));
+    let differ: Vec<String> = differ
+        .take(5)
+        .map(|cell| {
+            format!(
+                "{cell:?}: {:?}, and {:?} is right",
+                cells.get(cell),
+                expected.get(cell)
+            )
+        })
+        .collect();
+    assert!(differ.is_empty(), "{name}:\n{}", differ.join("\n"));
+}
+
+/// The rows of `activity` that the service has committed.
+pub fn ours(kafka: &Kafka) -> Cells {
+    let rows = Seen::new(kafka).rows("activity");
+    rows.iter().map(cell).collect()
+}
+
+fn cell(row: &Row) -> (Cell, i64) {
+    let value = |name| {
+        let found = row.dimensions.iter().find(|(known, _)| *known == name);
+        found.map_or("", |(_, value)| value)
+    };
+    let (level, codes) = match row.level {
+        Level::SubIcb => {
+            let printed = ["sub_icb_ons_code", "icb_ons_code", "region_ons_code"].map(value);
+            ('s', format!("{},{}", row.code, printed.join(",")))
+        }
+        Level::Icb => ('i', row.code.clone()),
+        Level::Region => ('r', row.code.clone()),
+        Level::England => ('e', String::new()),
+        Level::Practice | Level::Pcn | Level::Supplier => {
+            panic!("`activity` has no rows of {}", row.level.label())
+        }
+    };
+    let (from, _) = row.window.days().expect("`activity` is of days");
+    let dimensions = [
+        PublishedStatus::from_label(value("status")).map(PublishedStatus::index),
+        HcpType::from_label(value("hcp_type")).map(HcpType::index),
+        Mode::from_label(value("mode")).map(Mode::index),
+        WaitingBand::from_label(value("waiting_band")).map(WaitingBand::index),
+    ];
+    let dimensions = dimensions.map(|index| index.expect("a published value"));
+    let appointments = row.figures.as_ref().expect("a row that stands").counts[0].1;
+    ((level, codes, from.0, dimensions), appointments)
+}
+
+/// The rows that a peer has committed, by the encoding of `benches/peers/src/peers/Rows.java`.
+fn theirs(kafka: &Kafka) -> Cells {
+    let mut cells = Cells::new();
+    for (key, value) in Seen::new(kafka).records(ROWS) {
+        let (head, codes) = key.split_at(7);
+        let [d1, d2, d3, d4, high, low, level] = *head else {
+            panic!("{key:?} is too short for the key of a row")
+        };
+        let dimensions = usize::from(high) << 8 | usize::from(low);
+        let dimensions = [
+            dimensions >> 8,
+            dimensions >> 6 & 3,
+            dimensions >> 3 & 7,
+            dimensions & 7,
+        ];
+        let codes = String::from_utf8(codes.to_vec()).unwrap();
+        let day = i32::from_be_bytes([d1, d2, d3, d4]);
+        let cell = (char::from(level), codes, day, dimensions);
+        match value {
+            Some(value) => cells.insert(cell, i64::from_be_bytes(value.try_into().unwrap())),
+            None => cells.remove(&cell),
+        };
+    }
+    cells
+}
