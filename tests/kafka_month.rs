@@ -82,6 +82,27 @@ fn commands() -> Vec<String> {
     commands
 }
 
+/// The log of a small site, whose service has taken something in and was stopped.
+fn embedded_log_at_rest(directory: &Path) {
+    let place = directory.to_str().unwrap().to_owned();
+    let environment: Environment = vec![
+        ("GPAD_HTTP_ADDRESS", "off".to_owned()),
+        ("RUST_LOG", "info".to_owned()),
+    ];
+    let cells = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/Regional_CSV_Dorset.csv");
+    let cells = cells.to_str().unwrap();
+    let draw = ["simulate", "--cells", cells, "--month", "2021-03"];
+    let to = ["--scale", "0.0005", "--embedded", &place];
+    succeed(&environment, &[&draw[..], &to[..]].concat());
+    let arguments = ["--embedded".to_owned(), place.clone()];
+    let instance = Instance::start_with(&environment, &arguments);
+    wait_for("its tasks", Duration::from_secs(20), || {
+        instance.log().contains("tasks assigned")
+    });
+    let (status, ..) = instance.stop();
+    assert!(status.success());
+}
+
 /// What the documents tell people to type works as it is printed, beside a service at work; files and places of an installation are
 /// replaced by those of this test, and simulations are small.
 fn what_the_documents_print_works(environment: &Environment, practice: &str) {
@@ -90,6 +111,7 @@ fn what_the_documents_print_works(environment: &Environment, practice: &str) {
     let config = folder.path().join("gpad-live.toml");
     fs::copy(root.join("deploy/gpad-live.toml"), &config).unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
+    embedded_log_at_rest(&folder.path().join("embedded"));
     let now = Timestamp(i64::try_from(UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap());
     let (mut run, mut failed) = (0, Vec::new());
     for line in commands() {
@@ -109,9 +131,12 @@ fn what_the_documents_print_works(environment: &Environment, practice: &str) {
         if arguments[0] == "simulate" {
             arguments.extend(["--scale".to_owned(), "0.0005".to_owned()]);
         }
+        // An embedded log has settings of its own.
+        let is_of_kafka = !arguments.iter().any(|word| word == "--embedded");
+        let environment = environment.iter().filter(|_| is_of_kafka);
         let output = Command::new(env!("CARGO_BIN_EXE_gpad-live"))
             .args(&arguments)
-            .envs(environment.iter().map(|(name, value)| (*name, value)))
+            .envs(environment.map(|(name, value)| (*name, value)))
             .current_dir(folder.path())
             .output()
             .unwrap();
@@ -184,8 +209,9 @@ fn dorset_march_2021_comes_back_from_kafka_line_for_line() {
     assert_eq!(lines(&ours, ",MAR2021,"), published);
     assert_eq!(published.len(), 165);
 
-    let (practice, _) = seen.records("ods.practices").swap_remove(0);
-    what_the_documents_print_works(&environment, std::str::from_utf8(&practice).unwrap());
+    let (key, _) = seen.records("ods.practices").swap_remove(0);
+    let (practice, _) = std::str::from_utf8(&key).unwrap().split_once('|').unwrap();
+    what_the_documents_print_works(&environment, practice);
 
     let (status, took, log) = instance.stop();
     assert!(

@@ -67,10 +67,16 @@ pub struct Instance {
 
 impl Instance {
     pub fn start(environment: &Environment) -> Self {
+        Self::start_with(environment, &[])
+    }
+
+    /// With arguments behind `run`.
+    pub fn start_with(environment: &Environment, arguments: &[String]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("log");
         let child = Command::new(env!("CARGO_BIN_EXE_gpad-live"))
             .arg("run")
+            .args(arguments)
             .envs(environment.iter().map(|(name, value)| (*name, value)))
             .stderr(fs::File::create(&log).unwrap())
             .stdout(Stdio::null())
