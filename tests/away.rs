@@ -391,7 +391,9 @@ fn a_registry_that_is_away_is_waited_for_and_the_service_says_so() {
     // It knows what it writes with, and has seen no supplier's schema yet.
     relay.close();
     proof.flow.release_all();
+    let closed = Instant::now();
     watched.wait_until_it_says(&["schema registry", &relay.url], Duration::from_secs(20));
+    let told = closed.elapsed();
     let began = Instant::now();
     while began.elapsed() < away {
         assert!(
@@ -403,9 +405,33 @@ fn a_registry_that_is_away_is_waited_for_and_the_service_says_so() {
     }
     assert_eq!(proof.accounted(), 0, "nothing is taken, nothing is refused");
     relay.open();
+    let opened = Instant::now();
+    proof.wait_until_accounted(1, Duration::from_mins(1));
+    let first = opened.elapsed();
     proof.finish(Duration::from_mins(1));
     proof.compare();
     wait_for("readiness", Duration::from_secs(30), || watched.is_ready());
+    let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
+    let facts = BTreeMap::from([
+        (
+            "registry away".to_owned(),
+            format!("{} s (connections to it are closed at once)", away.as_secs()),
+        ),
+        (
+            "told in /readyz and `gpad_unready_reasons`".to_owned(),
+            format!("after {}, until it was back", seconds(told)),
+        ),
+        (
+            "records taken or refused meanwhile".to_owned(),
+            "0".to_owned(),
+        ),
+        (
+            "first record accounted for after it was back".to_owned(),
+            seconds(first),
+        ),
+    ]);
+    let command = format!("tests/prove registry --count {}", away.as_secs());
+    proof.report("A schema registry away", &command, &facts);
     let (status, _, log) = watched.instance.stop();
     assert!(status.success(), "{status}\n{log}");
 }
