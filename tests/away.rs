@@ -415,7 +415,10 @@ fn a_registry_that_is_away_is_waited_for_and_the_service_says_so() {
     let facts = BTreeMap::from([
         (
             "registry away".to_owned(),
-            format!("{} s (connections to it are closed at once)", away.as_secs()),
+            format!(
+                "{} s (connections to it are closed at once)",
+                away.as_secs()
+            ),
         ),
         (
             "told in /readyz and `gpad_unready_reasons`".to_owned(),
