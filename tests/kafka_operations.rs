@@ -10,8 +10,10 @@ mod support;
 use std::process::Command;
 use std::time::Duration;
 
+use gpad_live::adapters::log::Log;
 use gpad_live::adapters::partitioner::partition_of;
 use gpad_live::adapters::schemas::Schemas;
+use gpad_live::service::LEDGER;
 use gpad_live::wire::reference::ParticipationState;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -72,10 +74,15 @@ fn a_broker_that_stands_still_is_told(kafka: &Kafka, feed: &mut Feed, seen: &See
     };
     assert!(!unready("0"));
     to_broker("-CONT");
+    // The controller has fenced it meanwhile: for some seconds its partitions have no leader.
+    let log = kafka.open("back");
+    wait_for("the broker to lead again", Duration::from_mins(1), || {
+        log.ends(LEDGER, 0).is_ok()
+    });
     feed.appointment(PRACTICES[0], "four", 0, 1, true);
     feed.flush();
     seen.wait_until_accounted(4);
-    wait_for("readiness when it is back", Duration::from_secs(20), || {
+    wait_for("readiness when it is back", Duration::from_mins(1), || {
         get(&format!("{url}/readyz")).is_some_and(|(status, _)| status == 200)
     });
     assert!(unready("0"));
