@@ -64,6 +64,8 @@ fn stated(seen: &Seen<'_>) -> BTreeMap<String, i64> {
 fn commands() -> Vec<String> {
     let documents = [
         "README.md",
+        "docs/guide.md",
+        "docs/evidence.md",
         "docs/operations.md",
         "docs/figures.md",
         "deploy/README.md",

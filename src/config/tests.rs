@@ -277,9 +277,9 @@ fn what_is_wrong_with_an_aggregate_is_told_with_its_line() {
 }
 
 #[test]
-fn the_aggregate_of_the_readme_compiles() {
-    let readme = include_str!("../../README.md");
-    let blocks = readme.split("```toml\n").skip(1);
+fn the_aggregate_of_the_guide_compiles() {
+    let guide = include_str!("../../docs/guide.md");
+    let blocks = guide.split("```toml\n").skip(1);
     let mut compiled = 0;
     for block in blocks {
         let (text, _) = block.split_once("```").expect("a block that ends");

@@ -4,8 +4,12 @@ use std::process::Command;
 
 use super::{root, text};
 
-const DOCUMENTS: [&str; 4] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
+    "docs/guide.md",
+    "docs/evidence.md",
+    "docs/api.md",
+    "docs/dashboard.md",
     "deploy/README.md",
     "docs/operations.md",
     "docs/figures.md",

@@ -309,6 +309,7 @@ fn the_examples_of_the_documentation_work() {
         include_str!("../../../../docs/api.md"),
         include_str!("../../../../docs/dashboard.md"),
         include_str!("../../../../docs/figures.md"),
+        include_str!("../../../../docs/guide.md"),
         include_str!("../../../../docs/operations.md"),
         include_str!("../../../../README.md"),
     ];
