@@ -1,6 +1,8 @@
 //! One task's loop: read, settle, commit; after any doubt, back to what is committed.
 
+mod held;
 mod orders;
+mod pace;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -21,16 +23,14 @@ use crate::adapters::threads;
 use crate::config;
 use crate::domain::time::Timestamp;
 use crate::wire::output::Positions;
+use held::Held;
 pub use orders::{Order, Orders};
+use pace::Pace;
 
 /// How often a worker looks up: at orders, at the time, at news.
 const TICK: Duration = Duration::from_millis(100);
 /// How often figures that follow the time alone are looked at.
 const HAND: Duration = Duration::from_secs(1);
-/// While a worker is far behind, a transaction takes so many times more records, and stays open so long: a row that many
-/// records change is written once for more of them (docs/decisions/0028).
-const FAR_BEHIND: usize = 10;
-const OPEN_FAR_BEHIND: Duration = Duration::from_secs(2);
 /// Longer than two heartbeats: by then a member knows whether it has lost what it was fenced from.
 const AFTER_FENCING: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -47,16 +47,6 @@ pub struct Surroundings {
     pub state: config::State,
     /// Whose state it is: the file names of two groups must differ.
     pub group: String,
-}
-
-/// A record that could not be taken in yet: it was borrowed, and is kept here meanwhile.
-struct Held {
-    topic: usize,
-    partition: i32,
-    offset: i64,
-    timestamp: Option<i64>,
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
 }
 
 pub struct Worker<S> {
@@ -83,11 +73,7 @@ pub struct Worker<S> {
     open: Open,
     held: Option<Held>,
     looked_at: Instant,
-    backfill: Option<Backfill>,
-    /// The last read found nothing.
-    is_starved: bool,
-    /// For how many a record of the last transaction counted.
-    each: i64,
+    pace: Pace,
 }
 
 /// Which commit the state in memory is the outcome of.
@@ -126,6 +112,7 @@ impl<S: Stage> Worker<S> {
     pub fn new(stage: S, around: Surroundings, orders: Arc<Orders>) -> Self {
         let topics = stage.topics();
         let snapshots = Snapshots::new(&around.state, &around.group, stage.name());
+        let pace = Pace::new(around.commit.clone());
         Self {
             positions: vec![0; topics.len()],
             committed: vec![0; topics.len()],
@@ -144,9 +131,7 @@ impl<S: Stage> Worker<S> {
             open: Open::default(),
             held: None,
             looked_at: monotonic(),
-            backfill: None,
-            is_starved: false,
-            each: 1,
+            pace,
         }
     }
 
@@ -375,20 +360,13 @@ impl<S: Stage> Worker<S> {
 
     fn read(&mut self, reader: &mut dyn Reader) -> Result<(), LogError> {
         if let Some(held) = self.held.take() {
-            let message = Message {
-                topic: held.topic,
-                partition: held.partition,
-                offset: held.offset,
-                timestamp: held.timestamp,
-                key: held.key.as_deref(),
-                value: held.value.as_deref(),
-            };
+            let message = held.message();
             match self.stage.take(&message) {
                 Ok(count) => {
                     self.around
                         .health
                         .worker(self.stage.name(), Condition::Running);
-                    self.taken(held.topic, held.offset, held.timestamp, count);
+                    self.taken(&message, count);
                 }
                 Err(Hindrance::Fatal(error)) => return Err(error),
                 Err(Hindrance::Wait(why)) => {
@@ -399,16 +377,16 @@ impl<S: Stage> Worker<S> {
             }
             return Ok(());
         }
-        let most = self.most();
+        let most = self.pace.most();
         let room = most.saturating_sub(self.open.count);
         let wait = match self.open.since {
-            Some(opened) => self.interval().saturating_sub(since(opened)).min(TICK),
+            Some(opened) => self.pace.interval().saturating_sub(since(opened)).min(TICK),
             None => TICK,
         };
         let mut fatal = None;
         let outcome = reader.read(room, wait, &mut |message| match self.stage.take(&message) {
             Ok(count) => {
-                self.taken(message.topic, message.offset, message.timestamp, count);
+                self.taken(&message, count);
                 if self.open.count < most {
                     ControlFlow::Continue(())
                 } else {
@@ -417,14 +395,7 @@ impl<S: Stage> Worker<S> {
             }
             Err(Hindrance::Wait(why)) => {
                 self.waits(why);
-                self.held = Some(Held {
-                    topic: message.topic,
-                    partition: message.partition,
-                    offset: message.offset,
-                    timestamp: message.timestamp,
-                    key: message.key.map(<[u8]>::to_vec),
-                    value: message.value.map(<[u8]>::to_vec),
-                });
+                self.held = Some(Held::of(&message));
                 ControlFlow::Break(())
             }
             Err(Hindrance::Fatal(error)) => {
@@ -432,7 +403,7 @@ impl<S: Stage> Worker<S> {
                 ControlFlow::Break(())
             }
         });
-        self.is_starved = matches!(outcome, Ok(0));
+        self.pace.is_starved(matches!(outcome, Ok(0)));
         match (fatal, outcome) {
             (Some(error), _) => Err(error),
             (None, Err(error)) if error.remedy == Remedy::Retry => {
@@ -443,8 +414,9 @@ impl<S: Stage> Worker<S> {
         }
     }
 
-    fn taken(&mut self, topic: usize, offset: i64, timestamp: Option<i64>, count: usize) {
-        self.positions[topic] = offset + 1;
+    fn taken(&mut self, message: &Message<'_>, count: usize) {
+        let topic = message.topic;
+        self.positions[topic] = message.offset + 1;
         if self.open.since.is_none() {
             self.open.since = Some(monotonic());
             self.orders.set_open(true);
@@ -455,34 +427,16 @@ impl<S: Stage> Worker<S> {
             self.open.by_topic.resize(topic + 1, 0);
         }
         self.open.by_topic[topic] += 1;
-        if let Some(at) = timestamp {
+        if let Some(at) = message.timestamp {
             self.open.oldest = Some(self.open.oldest.map_or(at, |oldest| oldest.min(at)));
-        }
-    }
-
-    /// How long a transaction stays open at most. Longer far behind, while there is something to read.
-    fn interval(&self) -> Duration {
-        let usual = self.around.commit.interval;
-        if self.backfill.is_some() && !self.is_starved {
-            usual.max(OPEN_FAR_BEHIND)
-        } else {
-            usual
-        }
-    }
-
-    /// How many records a transaction takes at most.
-    fn most(&self) -> usize {
-        let usual = self.around.commit.records;
-        if self.backfill.is_some() {
-            usual.saturating_mul(FAR_BEHIND)
-        } else {
-            usual
         }
     }
 
     fn is_due(&self) -> bool {
         match self.open.since {
-            Some(opened) => since(opened) >= self.interval() || self.open.count >= self.most(),
+            Some(opened) => {
+                since(opened) >= self.pace.interval() || self.open.count >= self.pace.most()
+            }
             None => self.stage.has_news() || since(self.looked_at) >= HAND,
         }
     }
@@ -576,9 +530,7 @@ impl<S: Stage> Worker<S> {
             .committed(self.stage.changelog(), &*self.around.log);
         let open = std::mem::take(&mut self.open);
         self.orders.set_open(false);
-        if let Some(each) = open.count.checked_div(open.records) {
-            self.each = i64::try_from(each).unwrap_or(i64::MAX).max(1);
-        }
+        self.pace.took(open.records, open.count);
         self.snapshot();
         tracing::debug!(
             task = self.stage.name(),
@@ -616,13 +568,11 @@ impl<S: Stage> Worker<S> {
                 });
             }
         }
-        let most = i64::try_from(self.around.commit.records).unwrap_or(i64::MAX);
-        let unread = unread.saturating_mul(self.each);
         let name = self.stage.name();
-        if Backfill::follow(&mut self.backfill, name, unread, most) {
+        if self.pace.follow(name, unread) {
             self.around.observer.observe(&Observation::Backfill {
                 worker: name,
-                left: self.backfill.as_ref().map(Backfill::left),
+                left: self.pace.backfill().map(Backfill::left),
             });
         }
         self.stage.tell();

@@ -217,18 +217,29 @@ fn transactions_take_more_and_stay_open_longer_while_a_worker_is_far_behind() {
     let mut open_at = |next| {
         let log = Fake(log.0.clone());
         worker.tell(&FakeReader { log, next });
-        (worker.interval(), worker.most())
+        (worker.pace.interval(), worker.pace.most())
     };
     let usual = (Duration::from_millis(1), 3);
     let far_behind = (Duration::from_secs(2), 30);
     assert_eq!(open_at(6), usual);
     assert_eq!(open_at(5), far_behind);
     assert_eq!(open_at(8), usual);
+    // Nothing to read after all: whoever waits for what was read waits no longer than usual.
+    let reader = |next| FakeReader {
+        log: Fake(log.0.clone()),
+        next,
+    };
+    worker.tell(&reader(5));
+    worker.read(&mut reader(8)).unwrap();
+    assert_eq!(worker.pace.interval(), usual.0);
+    worker.read(&mut reader(0)).unwrap();
+    assert_eq!(worker.pace.interval(), far_behind.0);
     // What is long already stays as it is.
-    worker.around.commit.interval = Duration::from_secs(5);
-    let log = Fake(log.0.clone());
-    worker.tell(&FakeReader { log, next: 0 });
-    assert_eq!(worker.interval(), Duration::from_secs(5));
+    let mut commit = worker.around.commit.clone();
+    commit.interval = Duration::from_secs(5);
+    worker.pace = Pace::new(commit);
+    worker.tell(&reader(0));
+    assert_eq!(worker.pace.interval(), Duration::from_secs(5));
 }
 
 #[test]
@@ -349,7 +360,9 @@ fn what_a_standby_has_read_serves_if_the_rest_leads_to_the_note_and_is_dropped_o
         let log = Fake::default();
         log.state(|state| state.input = (100..120).collect());
         let mut single = worker(&log);
-        single.around.commit.records = 1;
+        let mut commit = single.around.commit.clone();
+        commit.records = 1;
+        single.pace = Pace::new(commit);
         work(&log, single, 20);
         log.state(|state| {
             assert_eq!(state.changelog.len(), 20);
