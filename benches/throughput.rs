@@ -181,42 +181,59 @@ fn run(
 ) -> Measured {
     let watch = client(kafka, GROUP);
     let instance = Instance::start(environment);
-    let pid = instance.pid();
+    let measured = until_all_is_committed(name, (&watch, instance.pid(), broker), records, &|| {
+        instance.log()
+    });
+    let seen = Seen::new(kafka);
+    seen.wait_until_rolled_up();
+    eprintln!(
+        "{name}: written for every 1,000 records{}",
+        written(kafka, &watch, records)
+    );
+    let (status, _, log) = instance.stop();
+    assert!(status.success(), "{name}: {status}");
+    eprint!("{log}");
+    assert_eq!(seen.sum("activity", "england"), appointments, "{name}");
+    measured
+}
+
+/// Waits until a contender's group has committed every record; measured once the broker is warm. `log`: what
+/// is told when it ends or takes too long.
+fn until_all_is_committed(
+    name: &'static str,
+    (watch, process, broker): (&BaseConsumer, u32, u32),
+    records: f64,
+    log: &dyn Fn() -> String,
+) -> Measured {
     let began = Instant::now();
     let mut first = None;
     loop {
-        assert!(began.elapsed() < LONG, "{name}: {}", instance.log());
-        let done = committed(&watch);
+        assert!(began.elapsed() < LONG, "{name}: {}", log());
+        assert!(
+            Path::new(&format!("/proc/{process}/exe")).exists(),
+            "{name} ended: {}",
+            log()
+        );
+        let done = committed(watch);
         let now = (
             done,
             Instant::now(),
-            core_seconds(pid),
+            core_seconds(process),
             core_seconds(broker),
         );
         if done >= WARM * records && first.is_none() {
             first = Some(now);
         }
         if done >= records {
-            let (stood, at, process, broker_then) = first.unwrap();
-            let measured = Measured {
+            let (stood, at, ours, theirs) = first.expect("what is done was begun");
+            return Measured {
                 name,
                 records: done - stood,
                 seconds: (now.1 - at).as_secs_f64(),
-                process: now.2 - process,
-                broker: now.3 - broker_then,
-                peak: Some(peak_mib(pid)),
+                process: now.2 - ours,
+                broker: now.3 - theirs,
+                peak: Some(peak_mib(process)),
             };
-            let seen = Seen::new(kafka);
-            seen.wait_until_rolled_up();
-            eprintln!(
-                "{name}: written for every 1,000 records{}",
-                written(kafka, &watch, records)
-            );
-            let (status, _, log) = instance.stop();
-            assert!(status.success(), "{name}: {status}");
-            eprint!("{log}");
-            assert_eq!(seen.sum("activity", "england"), appointments, "{name}");
-            return measured;
         }
         sleep(Duration::from_millis(20));
     }

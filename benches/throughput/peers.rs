@@ -15,7 +15,7 @@ use gpad_live::domain::vocabulary::{HcpType, Mode, PublishedStatus, WaitingBand}
 
 use super::support::Kafka;
 use super::support::instance::Seen;
-use super::{LONG, Measured, NOW, WARM, client, committed, core_seconds, peak_mib};
+use super::{Measured, NOW, client, until_all_is_committed};
 
 /// The group and the topics of every peer: each has a broker of its own.
 const GROUP: &str = "peer";
@@ -235,37 +235,9 @@ impl Peer {
     /// When its rows are not `expected`, cell for cell.
     pub fn measure(&self, kafka: &Kafka, broker: u32, records: f64, expected: &Cells) -> Measured {
         let watch = client(kafka, GROUP);
-        let mut running = self.start(kafka);
-        let pid = running.child.id();
-        let began = Instant::now();
-        let mut first = None;
-        let measured = loop {
-            assert!(began.elapsed() < LONG, "{}: {}", self.name, running.log());
-            let ended = running.child.try_wait().unwrap();
-            assert!(ended.is_none(), "{} ended: {}", self.name, running.log());
-            let done = committed(&watch);
-            let now = (
-                done,
-                Instant::now(),
-                core_seconds(pid),
-                core_seconds(broker),
-            );
-            if done >= WARM * records && first.is_none() {
-                first = Some(now);
-            }
-            if done >= records {
-                let (stood, at, process, broker_then) = first.unwrap();
-                break Measured {
-                    name: self.name,
-                    records: done - stood,
-                    seconds: (now.1 - at).as_secs_f64(),
-                    process: now.2 - process,
-                    broker: now.3 - broker_then,
-                    peak: Some(peak_mib(pid)),
-                };
-            }
-            sleep(Duration::from_millis(20));
-        };
+        let running = self.start(kafka);
+        let of = (&watch, running.child.id(), broker);
+        let measured = until_all_is_committed(self.name, of, records, &|| running.log());
         wait_until_silent(kafka);
         must_be(self.name, &theirs(kafka), expected);
         measured
