@@ -119,7 +119,6 @@ fn delete(brokers: &str, topic: &str) {
 }
 
 #[test]
-#[ignore = "minutes of real brokers; see docs/proofs/README.md"]
 fn dead_letters_that_cannot_be_written_stop_the_reading_and_nothing_is_skipped() {
     let _alone = support::alone();
     let kafka = Kafka::start();
@@ -161,7 +160,6 @@ fn dead_letters_that_cannot_be_written_stop_the_reading_and_nothing_is_skipped()
 }
 
 #[test]
-#[ignore = "minutes of real brokers; see docs/proofs/README.md"]
 fn a_dead_letter_topic_that_is_gone_stops_the_reading_and_nothing_is_skipped() {
     let _alone = support::alone();
     let kafka = Kafka::start();
@@ -209,7 +207,6 @@ fn only(brokers: &str, user: &str, operations: &[&str]) {
 }
 
 #[test]
-#[ignore = "minutes of real brokers; see docs/proofs/README.md"]
 fn dead_letters_that_may_not_be_written_stop_the_reading_and_nothing_is_skipped() {
     let _alone = support::alone();
     let port = free_port();
@@ -271,10 +268,9 @@ fn dead_letters_that_may_not_be_written_stop_the_reading_and_nothing_is_skipped(
 }
 
 #[test]
-#[ignore = "minutes of real brokers; see docs/proofs/README.md"]
 fn kafka_that_is_away_is_waited_for_and_the_service_says_so() {
     let _alone = support::alone();
-    let away = Duration::from_secs(size("GPADLIVE_PROOF_COUNT", 20));
+    let away = Duration::from_secs(size("GPADLIVE_PROOF_COUNT", 5));
     let mut kafka = Kafka::start();
     let proof = Proof::prepare(&kafka.brokers(), Input::draw(3_000, 3), PARTITIONS, 1);
     let watched = Watched::start(&proof);
@@ -374,10 +370,9 @@ impl Relay {
 }
 
 #[test]
-#[ignore = "minutes of real brokers; see docs/proofs/README.md"]
 fn a_registry_that_is_away_is_waited_for_and_the_service_says_so() {
     let _alone = support::alone();
-    let away = Duration::from_secs(size("GPADLIVE_PROOF_COUNT", 20));
+    let away = Duration::from_secs(size("GPADLIVE_PROOF_COUNT", 5));
     let (kafka, registry) = (Kafka::start(), Registry::start());
     let relay = Relay::start(&registry.url);
     let input = Input::draw(2_000, 3);

@@ -161,11 +161,10 @@ fn zombies_are_fenced_and_none_of_their_rows_is_seen() {
 }
 
 #[test]
-#[ignore = "minutes of real brokers; see docs/proofs/README.md"]
 fn a_storm_of_rebalances_does_not_stop_the_work() {
     let _alone = support::alone();
     let (seconds, seed) = (
-        size("GPADLIVE_PROOF_COUNT", 35),
+        size("GPADLIVE_PROOF_COUNT", 20),
         size("GPADLIVE_PROOF_SEED", 1),
     );
     let per_second = 100;

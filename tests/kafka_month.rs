@@ -114,7 +114,7 @@ fn what_the_documents_print_works(environment: &Environment, practice: &str) {
     fs::copy(root.join("deploy/gpad-live.toml"), &config).unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     embedded_log_at_rest(&folder.path().join("embedded"));
-    let now = Timestamp(i64::try_from(UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap());
+    let now = now();
     let (mut run, mut failed) = (0, Vec::new());
     for line in commands() {
         let words = line.split_whitespace().skip(1);
@@ -160,6 +160,23 @@ fn what_the_documents_print_works(environment: &Environment, practice: &str) {
             "{file}"
         );
     }
+}
+
+fn now() -> Timestamp {
+    Timestamp(i64::try_from(UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap())
+}
+
+/// Another draw of the month is sent, and taken in.
+fn more_came(kafka: &Kafka, environment: &Environment, seen: &Seen<'_>, simulate: &[&str]) {
+    let before = offsets(kafka);
+    let another = ["--seed", "7", "--scale", "0.005"];
+    succeed(environment, &[simulate, &another].concat());
+    let records = offsets(kafka);
+    assert!(records > before, "{records}");
+    wait_for("what came later", Duration::from_mins(2), || {
+        seen.accounted() == records
+    });
+    seen.wait_until_rolled_up();
 }
 
 #[test]
@@ -210,6 +227,22 @@ fn dorset_march_2021_comes_back_from_kafka_line_for_line() {
     let ours = folder.path().join("publication/2021-03/regional.csv");
     assert_eq!(lines(&ours, ",MAR2021,"), published);
     assert_eq!(published.len(), 165);
+    let known_at = now();
+    more_came(&kafka, &environment, &seen, &simulate);
+    let of = |name: &str, more: &[&str]| {
+        let folder = folder.path().join(name);
+        let into = folder.to_str().unwrap();
+        let publish = ["publish", "--month", "2021-03", "--output", into];
+        succeed(&environment, &[&publish[..], more].concat());
+        lines(
+            &folder.join("publication/2021-03/regional.csv"),
+            ",MAR2021,",
+        )
+    };
+    assert_ne!(of("later", &[]), published, "more has come");
+    let then = of("then", &["--as-known-at", &known_at.to_rfc3339()]);
+    assert_eq!(then, published, "as it stood before");
+    let records = offsets(&kafka);
 
     let (key, _) = seen.records("ods.practices").swap_remove(0);
     let (practice, _) = std::str::from_utf8(&key).unwrap().split_once('|').unwrap();
