@@ -93,6 +93,25 @@ impl Decoder {
                 field: None,
             });
         }
+        if self.plan.own {
+            let mut cursor = Cursor::new(front);
+            if let Ok((record, content)) = R::read(&mut cursor)
+                && !cursor.padded
+            {
+                let taken = cursor.at;
+                let content = xxh3_64(&front[content..taken]);
+                return Ok((Decoded { record, content }, taken));
+            }
+        }
+        self.decode_resolved(front, scratch)
+    }
+
+    /// Step by step, as the plan says; also what is wrong with a record, and where, that could not read itself.
+    fn decode_resolved<'a, R: SupplierRecord<'a>>(
+        &self,
+        front: &'a [u8],
+        scratch: &mut Vec<u8>,
+    ) -> Result<(Decoded<R>, usize), DecodeError> {
         let mut fields = self.plan.blank;
         let mut cursor = Cursor::new(front);
         let content = self.read_fields(&mut cursor, &mut fields)?;

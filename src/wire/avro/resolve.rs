@@ -201,6 +201,8 @@ pub(super) struct Plan {
     pub(super) unnamed: Vec<String>,
     /// True when canonical bytes of the content after the wrapper are the same in both schemas.
     pub(super) verbatim: bool,
+    /// True when the writer's fields are the reader's own, in order: the record reads itself.
+    pub(super) own: bool,
 }
 
 /// Resolves one schema against the other.
@@ -239,6 +241,7 @@ pub(super) fn resolve(writer: &Schema, reader: &Schema) -> Result<Plan, Resoluti
         blank: [Field::Null; MAX_FIELDS],
         unnamed: Vec::new(),
         verbatim: false,
+        own: false,
     };
     for (index, field) in reader.fields.iter().enumerate() {
         if !claims.contains(&Some(index)) {
@@ -260,6 +263,11 @@ pub(super) fn resolve(writer: &Schema, reader: &Schema) -> Result<Plan, Resoluti
         plan.ops.push(op);
     }
     plan.verbatim = plan.is_verbatim();
+    let pairs = writer.fields.iter().zip(&reader.fields);
+    plan.own = plan.verbatim
+        && pairs
+            .into_iter()
+            .all(|(writer, reader)| writer.name == reader.name && writer.schema == reader.schema);
     for op in &mut plan.ops {
         *op = op.fused();
     }

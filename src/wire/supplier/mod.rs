@@ -5,7 +5,7 @@ pub mod inps;
 pub mod microtest;
 pub mod tpp;
 
-use super::avro::{Field, encode};
+use super::avro::{Cursor, Fault, Field, encode};
 use crate::domain::topic::SupplierTopic;
 
 /// How many leading fields of every record are the wrapper, which its content leaves out.
@@ -24,6 +24,12 @@ pub trait SupplierRecord<'a>: Copy + Sized {
 
     /// The record of fields in the reader's order, at least as many as it has and of the kinds of [`Self::SHAPE`].
     fn from_fields(fields: &[Field<'a>]) -> Self;
+
+    /// The record of bytes that were written with the reader's own schema, and where they go on behind the wrapper.
+    ///
+    /// # Errors
+    /// When they are none; which field is at fault, the resolved decoder tells.
+    fn read(cursor: &mut Cursor<'a>) -> Result<(Self, usize), Fault>;
 
     /// Appends the Avro binary of the reader's schema, without framing.
     fn encode(&self, into: &mut Vec<u8>);
@@ -82,12 +88,13 @@ trait Cell<'a>: Copy {
 
     /// The value of a field of this kind; the decoder yields no other, and any other reads as the type's first value.
     fn take(field: Field<'a>) -> Self;
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Fault>;
     fn field(self) -> Field<'a>;
     fn write(self, into: &mut Vec<u8>);
 }
 
 macro_rules! cell {
-    ($type:ty, $kind:ident, $value:ident => $first:expr, $write:expr) => {
+    ($type:ty, $kind:ident, $value:ident => $first:expr, $read:ident, $write:expr) => {
         impl<'a> Cell<'a> for $type {
             const KIND: Kind = Kind::$kind;
 
@@ -98,6 +105,11 @@ macro_rules! cell {
                 } else {
                     $first
                 }
+            }
+
+            #[inline]
+            fn read(cursor: &mut Cursor<'a>) -> Result<Self, Fault> {
+                cursor.$read()
             }
 
             #[inline]
@@ -113,10 +125,10 @@ macro_rules! cell {
     };
 }
 
-cell!(bool, Bool, value => false, encode::boolean);
-cell!(i32, Int, value => 0, encode::int);
-cell!(i64, Long, value => 0, encode::long);
-cell!(&'a str, Text, value => "", encode::text);
+cell!(bool, Bool, value => false, boolean, encode::boolean);
+cell!(i32, Int, value => 0, int, encode::int);
+cell!(i64, Long, value => 0, long, encode::long);
+cell!(&'a str, Text, value => "", text, encode::text);
 
 impl<'a> Cell<'a> for tpp::RecordType {
     const KIND: Kind = Kind::Symbol;
@@ -128,6 +140,12 @@ impl<'a> Cell<'a> for tpp::RecordType {
         } else {
             Self::Appointment
         }
+    }
+
+    #[inline]
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Fault> {
+        let symbol = cursor.index(2, Fault::BadEnumIndex)?;
+        Ok(Self::take(Field::Symbol(symbol as u8)))
     }
 
     #[inline]
@@ -151,6 +169,15 @@ impl<'a, T: Cell<'a>> Cell<'a> for Option<T> {
             None
         } else {
             Some(T::take(field))
+        }
+    }
+
+    #[inline]
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Fault> {
+        if cursor.branch()? == 0 {
+            Ok(None)
+        } else {
+            T::read(cursor).map(Some)
         }
     }
 
@@ -208,6 +235,22 @@ macro_rules! record {
                         fields.next().unwrap_or($crate::wire::avro::Field::Null),
                     ),)*
                 }
+            }
+
+            #[inline]
+            fn read(
+                cursor: &mut $crate::wire::avro::Cursor<$life>,
+            ) -> Result<(Self, usize), $crate::wire::avro::Fault> {
+                let (mut read, mut content) = (0, cursor.at);
+                $(
+                    let $name = <$type as $crate::wire::supplier::Cell<$life>>::read(cursor)?;
+                    read += 1;
+                    if read == $crate::wire::supplier::WRAPPER_FIELDS {
+                        content = cursor.at;
+                    }
+                )*
+                let _ = read;
+                Ok((Self { $($name,)* }, content))
             }
 
             fn encode(&self, into: &mut Vec<u8>) {
