@@ -32,7 +32,13 @@ fn wrong_use_is_named_in_one_error_and_exits_with_2() {
         "[[aggregate]]\nname='a'\nlevels=['county']\nmeasures=['appointments']\n",
     )
     .expect("a file");
-    let (absent, empty, out) = (at("absent"), at("empty"), at("out"));
+    fs::write(
+        at("security.toml"),
+        "[kafka.client]\n'security.protocol' = 'sasl_plaintext'\n'sasl.mechanism' = 'GSSAPI'\n",
+    )
+    .expect("a file");
+    let (absent, empty, out, security) =
+        (at("absent"), at("empty"), at("out"), at("security.toml"));
     let (typo, range, levels, broken) = (
         at("typo.toml"),
         at("range.toml"),
@@ -130,6 +136,11 @@ fn wrong_use_is_named_in_one_error_and_exits_with_2() {
             &["borkers"],
         ),
         (&["run", "--config", &typo], &["borkers"]),
+        (
+            &["config", "check", "--config", &security],
+            &["kafka.client.sasl.mechanism = GSSAPI", "PLAIN"],
+        ),
+        (&["run", "--config", &security], &["GSSAPI", "PLAIN"]),
         (&["dance"], &["dance"]),
     ];
     for (arguments, named) in cases {
@@ -140,6 +151,32 @@ fn wrong_use_is_named_in_one_error_and_exits_with_2() {
                 said.contains(name),
                 "{arguments:?} does not name {name}: {said}"
             );
+        }
+    }
+}
+
+/// Otherwise a client would be made that never connects.
+#[test]
+fn security_that_this_build_cannot_do_is_refused_before_anything_starts() {
+    for command in [&["config", "check"][..], &["topics", "create"], &["run"]] {
+        for (variable, value) in [
+            ("GPAD_KAFKA_CLIENT_SECURITY_PROTOCOL", "ssl"),
+            ("GPAD_KAFKA_CLIENT_SASL_MECHANISM", "SCRAM-SHA-512"),
+        ] {
+            let output = Command::new(env!("CARGO_BIN_EXE_gpad-live"))
+                .args(command)
+                .env_remove("GPAD_CONFIG")
+                .env(variable, value)
+                .output()
+                .expect("the command starts");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{command:?}: {said}");
+            for name in [value, "expected", "plain", "built without TLS"] {
+                assert!(
+                    said.to_lowercase().contains(&name.to_lowercase()),
+                    "{name}: {said}"
+                );
+            }
         }
     }
 }

@@ -132,6 +132,75 @@ fn records(ledger: &Value) -> i64 {
     ledger["records"].as_i64().unwrap()
 }
 
+/// What `health` prints on either stream, and its exit code.
+fn health(address: &str, more: &[&str]) -> (String, i32) {
+    let output = Command::new(env!("CARGO_BIN_EXE_gpad-live"))
+        .args(["health", "--patience-seconds", "20"])
+        .args(more)
+        .env_remove("GPAD_CONFIG")
+        .env("GPAD_HTTP_ADDRESS", address)
+        // As where everything goes through a proxy.
+        .env("http_proxy", "http://127.0.0.1:1")
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    (said, output.status.code().unwrap())
+}
+
+#[test]
+fn an_instance_is_asked_for_its_health_by_the_program_itself() {
+    // Nobody is there; nobody may be.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = nobody.local_addr().unwrap().to_string();
+    let (said, code) = health(&nobody, &[]);
+    assert!(
+        code == 1 && said.contains(&format!("/readyz at {nobody}")),
+        "{said}"
+    );
+    let (said, code) = health("off", &[]);
+    assert!(code == 2 && said.contains("http.address"), "{said}");
+
+    let directory = tempfile::tempdir().unwrap();
+    let demo = Demo::start(directory.path());
+    demo.wait_for("the service", Demo::is_ready);
+    // As an image has it: every interface.
+    let every = format!("0.0.0.0:{}", demo.address.port());
+    assert_eq!(
+        health(&every, &[]),
+        ("{\"status\":\"ready\"}\n".to_owned(), 0)
+    );
+    let live = ["--live", "--address", &demo.address.to_string()];
+    assert_eq!(
+        health("off", &live),
+        ("{\"status\":\"live\"}\n".to_owned(), 0)
+    );
+}
+
+/// Live, and not ready: its brokers do not answer.
+#[test]
+fn an_instance_that_waits_is_live_and_not_ready() {
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let at = address.to_string();
+    let child = Command::new(env!("CARGO_BIN_EXE_gpad-live"))
+        .arg("run")
+        .env_remove("GPAD_CONFIG")
+        .env("GPAD_HTTP_ADDRESS", &at)
+        .env("GPAD_KAFKA_BROKERS", "127.0.0.1:1")
+        .env("GPAD_KAFKA_PATIENCE_SECONDS", "60")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let waiting = Demo { child, address };
+    waiting.wait_for("it to listen", |_| TcpStream::connect(address).is_ok());
+    let (said, code) = health(&at, &[]);
+    assert!(code == 1 && said.contains("answers 503"), "{said}");
+    assert_eq!(health(&at, &["--live"]).1, 0);
+}
+
 #[test]
 fn the_demonstration_shows_figures_and_goes_on_exactly_once_after_being_killed() {
     let directory = tempfile::tempdir().unwrap();

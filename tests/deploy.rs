@@ -8,6 +8,8 @@ mod grafana;
 mod live;
 #[path = "deploy/manifests.rs"]
 mod manifests;
+#[path = "support/printed.rs"]
+mod printed;
 #[path = "deploy/tools.rs"]
 mod tools;
 

@@ -17,6 +17,7 @@ use gpad_live::adapters::log::Log;
 use gpad_live::domain::time::Timestamp;
 use gpad_live::domain::topic::SupplierTopic;
 use support::instance::{Environment, Instance, Seen, environment, succeed};
+use support::printed::{self, Typist};
 use support::{Kafka, Registry, wait_for};
 
 const PARTITIONS: i32 = 4;
@@ -60,30 +61,6 @@ fn stated(seen: &Seen<'_>) -> BTreeMap<String, i64> {
     stated
 }
 
-/// Commands of ours in the code blocks of what people read, in their order.
-fn commands() -> Vec<String> {
-    let documents = [
-        "README.md",
-        "docs/guide.md",
-        "docs/evidence.md",
-        "docs/operations.md",
-        "docs/figures.md",
-        "deploy/README.md",
-    ];
-    let texts = documents
-        .map(|name| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap());
-    let mut fenced = false;
-    let mut commands = Vec::new();
-    for line in texts.iter().flat_map(|text| text.lines()) {
-        fenced ^= line.starts_with("```");
-        let is_code = fenced || line.starts_with("    ");
-        if is_code && line.trim_start().starts_with("gpad-live ") {
-            commands.push(line.trim().to_owned());
-        }
-    }
-    commands
-}
-
 /// The log of a small site, whose service has taken something in and was stopped.
 fn embedded_log_at_rest(directory: &Path) {
     let place = directory.to_str().unwrap().to_owned();
@@ -115,42 +92,49 @@ fn what_the_documents_print_works(environment: &Environment, practice: &str) {
     let path = |name: &str| folder.path().join(name).display().to_string();
     embedded_log_at_rest(&folder.path().join("embedded"));
     let now = now();
-    let (mut run, mut failed) = (0, Vec::new());
-    for line in commands() {
-        let words = line.split_whitespace().skip(1);
-        let words = words.take_while(|word| !matches!(*word, "#" | "|" | ">" | "&&"));
-        let mut arguments: Vec<String> = words
-            .map(|word| match word {
-                "/etc/gpad-live.toml" => path("gpad-live.toml"),
-                "/var/lib/gpad-live" => path("embedded"),
-                "/srv/gpad" => path("gpad"),
-                "A81001" => practice.to_owned(),
-                "2021-04-03T09:00" => now.to_rfc3339(),
-                _ if word.starts_with("tests/") => root.join(word).display().to_string(),
-                _ => word.to_owned(),
-            })
-            .collect();
-        if arguments[0] == "simulate" {
-            arguments.extend(["--scale".to_owned(), "0.0005".to_owned()]);
+    let mut failed = Vec::new();
+    for printed in printed::of(Typist::Month) {
+        let line = &printed.text;
+        let words = line.split_whitespace();
+        let words = words.map(|word| match word {
+            "gpad-live" => env!("CARGO_BIN_EXE_gpad-live").to_owned(),
+            "/etc/gpad-live.toml" => path("gpad-live.toml"),
+            "/var/lib/gpad-live" => path("embedded"),
+            "/srv/gpad" => path("gpad"),
+            "A81001" => practice.to_owned(),
+            "2021-04-03T09:00" => now.to_rfc3339(),
+            _ if word.starts_with("tests/") => root.join(word).display().to_string(),
+            _ => word.to_owned(),
+        });
+        let mut typed = words.collect::<Vec<_>>().join(" ");
+        if line.starts_with("gpad-live simulate") {
+            typed += " --scale 0.0005";
         }
         // An embedded log has settings of its own.
-        let is_of_kafka = !arguments.iter().any(|word| word == "--embedded");
+        let is_of_kafka = !line.contains("--embedded");
         let environment = environment.iter().filter(|_| is_of_kafka);
-        let output = Command::new(env!("CARGO_BIN_EXE_gpad-live"))
-            .args(&arguments)
+        let is_in_a_release = line.contains("SHA256SUMS");
+        let place = if is_in_a_release {
+            "figures/releases/release-0001"
+        } else {
+            ""
+        };
+        let output = Command::new("sh")
+            .args(["-c", &typed])
             .envs(environment.map(|(name, value)| (*name, value)))
-            .current_dir(folder.path())
+            .current_dir(folder.path().join(place))
             .output()
             .unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
-        if !output.status.success() {
-            failed.push(format!("{line}: {error}"));
+        if !output.status.success() || !error.is_empty() && !line.starts_with("gpad-live") {
+            failed.push(format!(
+                "{}:{}: {line}: {error}",
+                printed.document, printed.line
+            ));
         }
-        run += 1;
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
-    assert!(run > 10, "{run}");
-    // `head figures/publication/2021-03/regional.csv`, and the month that the service had taken in.
+    // What `head` shows of, and the month that the service had taken in.
     for file in [
         "figures/publication/2021-03/regional.csv",
         "then/publication/2021-03/daily.csv",

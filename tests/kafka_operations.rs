@@ -7,6 +7,8 @@
 
 mod support;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
@@ -19,7 +21,8 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use support::feed::{Feed, PRACTICES};
 use support::instance::{Environment, Instance, Seen, environment, succeed};
-use support::{Kafka, free_port, tool, wait_for};
+use support::printed::{self, Typist};
+use support::{Kafka, free_port, wait_for};
 
 /// Status and body.
 fn get(url: &str) -> Option<(u16, String)> {
@@ -357,6 +360,40 @@ fn with_authorisation(port: u16) -> Kafka {
     })
 }
 
+/// As the runbook prints it, for the group of this test, with Kafka's script as the package without scripts has it.
+fn grant_as_printed(kafka: &Kafka) {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("kafka-acls.sh");
+    let libs = support::component("kafka").join("libs/*");
+    let class = "org.apache.kafka.tools.AclCommand";
+    let java = format!(
+        "#!/bin/sh\nexec java -XX:TieredStopAtLevel=1 -cp '{}' {class} \"$@\"\n",
+        libs.display()
+    );
+    fs::write(&script, java).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let properties = folder.path().join("admin.properties");
+    fs::write(&properties, "").unwrap();
+    for printed in printed::of(Typist::Rights) {
+        let typed = (printed.text)
+            .replace("deploy/kafka/acls", "deploy/kafka/acls --group test")
+            .replace("broker:9092", &kafka.brokers())
+            .replace("admin.properties", properties.to_str().unwrap());
+        let path = format!(
+            "{}:{}",
+            folder.path().display(),
+            std::env::var("PATH").unwrap()
+        );
+        let done = Command::new("sh")
+            .args(["-c", &typed])
+            .env("PATH", path)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{typed}: {done:?}");
+    }
+}
+
 #[test]
 fn the_rights_that_deploy_grants_are_enough() {
     let port = free_port();
@@ -375,17 +412,7 @@ fn the_rights_that_deploy_grants_are_enough() {
             ("GPAD_STATE_SWEEP_ENTRIES", "100"),
         ],
     );
-    let granted = Command::new("deploy/kafka/acls")
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["--group", "test"])
-        .output()
-        .unwrap();
-    for line in String::from_utf8(granted.stdout).unwrap().lines() {
-        let brokers = kafka.brokers();
-        let mut arguments = vec!["--bootstrap-server", &brokers];
-        arguments.extend(line.split_whitespace());
-        tool("org.apache.kafka.tools.AclCommand", &arguments);
-    }
+    grant_as_printed(&kafka);
     let mut feed = Feed::new(&kafka.open("feed"), Schemas::new(None));
     feed.reference();
     let seen = Seen::new(&kafka);

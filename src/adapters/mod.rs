@@ -1,5 +1,6 @@
 //! The world, one outside system a file.
 
+pub mod asking;
 pub mod clock;
 pub mod crash;
 pub mod deltas;

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    Failure, completions, config, demo, man, publish, readmit, replay, run, schemas, simulate,
-    topics, verify,
+    Failure, completions, config, demo, health, man, publish, readmit, replay, run, schemas,
+    simulate, topics, verify,
 };
 
 /// Live statistics of appointments in general practice: supplier records in, categorised and
@@ -38,6 +38,7 @@ enum Command {
     Simulate(simulate::Arguments),
     Readmit(readmit::Arguments),
     Verify(verify::Arguments),
+    Health(health::Arguments),
     Topics(topics::Arguments),
     Schemas(schemas::Arguments),
     Config(config::Arguments),
@@ -59,6 +60,7 @@ impl CommandLine {
             Command::Publish(arguments) => publish::run(arguments),
             Command::Readmit(arguments) => readmit::run(arguments),
             Command::Verify(arguments) => verify::run(arguments),
+            Command::Health(arguments) => health::run(arguments),
             Command::Topics(arguments) => topics::run(arguments),
             Command::Schemas(arguments) => schemas::run(arguments),
             Command::Config(arguments) => config::run(arguments),

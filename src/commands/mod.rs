@@ -4,6 +4,7 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod feed;
+pub mod health;
 pub mod line;
 pub mod man;
 pub mod publish;

@@ -2,61 +2,211 @@
 
 use std::process::Command;
 
+use super::printed::{self, Typist};
 use super::{root, text};
 
-const DOCUMENTS: [&str; 8] = [
-    "README.md",
-    "docs/guide.md",
-    "docs/evidence.md",
-    "docs/api.md",
-    "docs/dashboard.md",
-    "deploy/README.md",
-    "docs/operations.md",
-    "docs/figures.md",
+/// Commands that no test types, and why not. What a document no longer prints is taken off.
+const NOT_TYPED: [(&str, &str); 10] = [
+    (
+        "cargo run --release -- demo",
+        "a release build of some minutes; tests/demo.rs runs what it starts",
+    ),
+    ("tests/run", "it runs this test"),
+    (
+        "cargo doc --open",
+        "opens a browser; tests/run makes the same pages, warnings being errors",
+    ),
+    (
+        "docker compose --file deploy/compose.yaml up",
+        "needs containers; tests/check-deploy loads the file as compose does",
+    ),
+    (
+        "kubectl apply --kustomize deploy/kubernetes/overlays/production",
+        "needs a cluster; tests/check-deploy renders the overlay",
+    ),
+    (
+        "kubectl rollout status statefulset/gpad-live",
+        "needs a cluster; the_rollout_is_of_what_the_base_names",
+    ),
+    (
+        "systemctl restart gpad-live",
+        "needs the unit installed; systemd-analyze reads it",
+    ),
+    (
+        "kafka-transactions.sh --bootstrap-server … find-hanging --broker-id …",
+        "of Kafka; its places stand for an operator's",
+    ),
+    (
+        "describe-producers --topic … --partition …",
+        "of Kafka; its places stand for an operator's",
+    ),
+    (
+        "abort --topic … --partition … --start-offset 345",
+        "of Kafka; its places stand for an operator's",
+    ),
 ];
 
-/// The lines of code blocks: indented by four, or between fences.
-fn code(document: &str) -> Vec<String> {
-    let mut fenced = false;
-    let mut lines = Vec::new();
-    for line in document.lines() {
-        if line.starts_with("```") {
-            fenced = !fenced;
-        } else if fenced || line.starts_with("    ") {
-            lines.push(line.trim().to_owned());
+#[test]
+fn every_command_that_a_document_prints_is_typed_by_a_test() {
+    let printed = printed::commands();
+    assert!(printed.len() > 80, "{}", printed.len());
+    let mut wrong = Vec::new();
+    for it in &printed {
+        let is_listed = NOT_TYPED.iter().any(|(text, _)| *text == it.text);
+        let said = match (printed::typist(it), is_listed) {
+            (None, false) => "no test types it",
+            (Some(_), true) => "a test types it: NOT_TYPED need not name it",
+            _ => continue,
+        };
+        wrong.push(format!("{}:{}: {}: {said}", it.document, it.line, it.text));
+    }
+    for (text, _) in NOT_TYPED {
+        if !printed.iter().any(|it| it.text == text) {
+            wrong.push(format!("NOT_TYPED: {text}: no document prints it"));
         }
     }
-    lines
-}
-
-/// The arguments of a command of ours: up to a comment, a pipe, or what its output goes into.
-fn arguments(line: &str) -> Option<Vec<&str>> {
-    let command = line.strip_prefix("gpad-live ")?;
-    // A line that shows an answer of the program begins with no subcommand.
-    let ends = |word: &&str| !matches!(*word, "#" | "|" | ">" | "&&");
-    Some(command.split_whitespace().take_while(ends).collect())
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn every_command_in_the_documents_is_understood() {
-    let mut tried = 0;
-    for document in DOCUMENTS {
-        for line in code(&text(document)) {
-            let Some(arguments) = arguments(&line) else {
-                continue;
-            };
-            // Whatever comes before is read first: what is not known, or has a value that is none, is an error still.
-            let output = Command::new(env!("CARGO_BIN_EXE_gpad-live"))
-                .args(&arguments)
-                .arg("--help")
-                .output()
-                .expect("gpad-live");
-            let error = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{document}: {line}: {error}");
-            tried += 1;
+fn every_typist_has_something_to_type_and_does() {
+    for (typist, test) in printed::TYPISTS {
+        assert!(!printed::of(typist).is_empty(), "{typist:?}");
+        let asks = format!("printed::of(Typist::{typist:?})");
+        assert!(text(test).contains(&asks), "{test} has no {asks}");
+    }
+}
+
+/// A command hides neither in a list, nor in a block of another language, nor between back-ticks.
+#[test]
+fn commands_are_found_wherever_they_stand() {
+    let document = "\
+Type `new-tool --flag` or `topics create`, not `one`, `state.standby = 2` or `GET /api`:
+
+    first one   # and why
+
+1. In a list:
+
+       second one
+
+```sh
+# a comment
+third one
+```
+
+```text
+an answer
+curl hidden
+```
+
+```toml
+key = 1
+```
+
+| `a | b` | `cargo fmt --check` |
+";
+    let found = printed::commands_of("a", document);
+    let found: Vec<(usize, &str, bool)> = found
+        .iter()
+        .map(|it| (it.line, &*it.text, it.is_block))
+        .collect();
+    let expected = [
+        (1, "new-tool --flag", false),
+        (1, "topics create", false),
+        (3, "first one", true),
+        (7, "second one", true),
+        (11, "third one", true),
+        (16, "curl hidden", true),
+    ];
+    assert_eq!(found[..expected.len()], expected);
+}
+
+fn told(command: &mut Command) -> (bool, String) {
+    let output = command.output().expect("it starts");
+    let all = [output.stdout, output.stderr].concat();
+    let told = String::from_utf8_lossy(&all).into_owned();
+    (output.status.success(), told)
+}
+
+#[test]
+fn every_command_that_a_document_names_has_the_options_it_names() {
+    let (_, all) = told(Command::new(env!("CARGO_BIN_EXE_gpad-live")).arg("--help"));
+    for name in printed::OURS {
+        assert!(all.contains(&format!("\n  {name} ")), "{name}: {all}");
+    }
+    for it in printed::of(Typist::Help) {
+        let words = it.text.split_whitespace();
+        let words: Vec<&str> = words.filter(|word| *word != "gpad-live").collect();
+        let is_name = |word: &&&str| word.bytes().all(|letter| letter.is_ascii_lowercase());
+        let names: Vec<&str> = words.iter().take_while(is_name).copied().collect();
+        let (is_known, help) = told(
+            Command::new(env!("CARGO_BIN_EXE_gpad-live"))
+                .args(&names)
+                .arg("--help"),
+        );
+        let place = format!("{}:{}: {}", it.document, it.line, it.text);
+        assert!(is_known && !names.is_empty(), "{place}: {help}");
+        for word in words {
+            let option = word.trim_matches(['[', ']', '(', ')', ',']);
+            if option.starts_with("--") {
+                let is_of_it = help.split([' ', '\n', ',', '=']).any(|it| it == option);
+                assert!(is_of_it, "{place}: {option} is not in {help}");
+            }
         }
     }
-    assert!(tried > 10, "{tried}");
+}
+
+#[test]
+fn what_is_printed_for_promtool_works() {
+    for it in printed::of(Typist::Rules) {
+        let (is_done, told) = told(
+            Command::new("sh")
+                .args(["-c", &it.text])
+                .current_dir(root()),
+        );
+        assert!(is_done, "{}: {told}", it.text);
+    }
+}
+
+/// What a suite's command names is there: the test, the benchmark, the proof.
+#[test]
+fn every_suite_that_a_document_names_is_there() {
+    let manifest = text("Cargo.toml");
+    let prove = text("tests/prove");
+    for it in printed::of(Typist::Suite) {
+        let place = format!("{}:{}: {}", it.document, it.line, it.text);
+        let words: Vec<&str> = it.text.split_whitespace().collect();
+        let after = |option: &str| {
+            let at = words.iter().position(|word| *word == option)?;
+            words.get(at + 1).copied()
+        };
+        if words[0] == "tests/prove" {
+            let proof = format!("\n    {}) binary=", words[1]);
+            assert!(prove.contains(&proof), "{place}");
+        } else if words[0] == "benches/compare" {
+            assert!(root().join("benches/compare").exists(), "{place}");
+        } else if let Some(bench) = after("--bench") {
+            let declared = format!("[[bench]]\nname = \"{bench}\"");
+            let file = root().join(format!("benches/{bench}.rs"));
+            assert!(manifest.contains(&declared) && file.exists(), "{place}");
+        } else if let Some(test) = after("--test") {
+            let content = text(&format!("tests/{test}.rs"));
+            // A filter of tests, where one is printed.
+            let filter = words.iter().skip_while(|word| **word != test).nth(1);
+            let filter = filter.filter(|word| !word.starts_with('-'));
+            assert!(filter.is_none_or(|name| content.contains(*name)), "{place}");
+        } else {
+            assert!(words.contains(&"--lib"), "{place}: which suite?");
+        }
+    }
+}
+
+/// `kubectl rollout status statefulset/gpad-live`.
+#[test]
+fn the_rollout_is_of_what_the_base_names() {
+    let base = text("deploy/kubernetes/base/statefulset.yaml");
+    let named = "kind: StatefulSet\nmetadata:\n  name: gpad-live\n";
+    assert!(base.contains(named), "{base}");
 }
 
 /// Words in back-ticks, or after `](`, that begin as files of ours do.
@@ -77,8 +227,7 @@ fn paths(document: &str) -> Vec<&str> {
 #[test]
 fn every_file_that_the_documents_name_is_there() {
     let mut found = 0;
-    for document in DOCUMENTS {
-        let content = text(document);
+    for (document, content) in printed::documents() {
         for path in paths(&content) {
             assert!(root().join(path).exists(), "{document}: {path}");
             found += 1;

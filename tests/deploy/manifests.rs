@@ -177,3 +177,14 @@ fn systemd_takes_the_unit_without_a_word_and_finds_little_exposed() {
     let security = ["security", "--offline=true", "--no-pager", "--threshold=15"];
     succeeds(Command::new("systemd-analyze").args(security).arg(&unit));
 }
+
+/// The image has one program; what compose asks it must be a command of it.
+#[test]
+fn the_health_check_of_compose_is_a_command_of_ours() {
+    let compose = text("deploy/compose.yaml");
+    let image = text("deploy/image/Containerfile");
+    let program = "/usr/bin/gpad-live";
+    let check = format!("test: [\"CMD\", \"{program}\", \"health\"]");
+    assert!(compose.contains(&check) && image.contains(&format!("gpad-live {program}\n")));
+    assert!(compose.contains("gpad-live: {condition: service_healthy}"));
+}

@@ -8,6 +8,7 @@ pub mod feed;
 pub mod input;
 pub mod instance;
 pub mod local;
+pub mod printed;
 pub mod proof;
 pub mod proxy;
 
@@ -70,7 +71,7 @@ impl Drop for Service {
     }
 }
 
-fn component(name: &str) -> PathBuf {
+pub fn component(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join(".cache")
         .join(name);

@@ -7,6 +7,7 @@ mod membership;
 mod output;
 mod reader;
 mod scan;
+mod security;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -102,11 +103,12 @@ impl KafkaLog {
         Ok(log)
     }
 
-    /// Whether librdkafka knows every option and takes its value.
+    /// Whether librdkafka knows every option, takes its value, and can do what it asks for.
     ///
     /// # Errors
     /// The first option that it refuses.
     pub fn check(settings: &config::Kafka) -> Result<(), LogError> {
+        security::check(&settings.client)?;
         client(settings)
             .create_native_config()
             .map(|_| ())

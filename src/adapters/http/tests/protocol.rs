@@ -5,8 +5,12 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use self::printed::Typist;
 use super::world::{World, releases, surgeries};
 use crate::adapters::metrics::{ROUTES, STREAM};
+
+#[path = "../../../../tests/support/printed.rs"]
+mod printed;
 
 /// Catches pages that leave out or repeat rows, and pages of another question.
 #[test]
@@ -305,25 +309,18 @@ fn requests_are_counted_by_their_route_and_status() {
 /// The examples of the documents, run as they are printed.
 #[test]
 fn the_examples_of_the_documentation_work() {
-    let documents = [
-        include_str!("../../../../docs/api.md"),
-        include_str!("../../../../docs/dashboard.md"),
-        include_str!("../../../../docs/figures.md"),
-        include_str!("../../../../docs/guide.md"),
-        include_str!("../../../../docs/operations.md"),
-        include_str!("../../../../README.md"),
-    ];
-    let lines = documents.into_iter().flat_map(str::lines);
-    let commands: Vec<String> = lines
-        .map(str::trim_start)
-        .filter(|line| line.starts_with("curl"))
-        // A stream has no end.
-        .map(|line| line.replace("curl -N ", "curl -N --max-time 1 "))
+    let printed = printed::of(Typist::Client);
+    // A stream has no end.
+    let commands: Vec<String> = printed
+        .iter()
+        .map(|it| it.text.replace("curl -N ", "curl -N --max-time 1 "))
         .collect();
     assert!(commands.len() >= 15, "{}", commands.len());
     World::of(&surgeries()).serve(|served| {
         for command in &commands {
-            let here = command.replace("127.0.0.1:9464", &served.address.to_string());
+            let address = served.address.to_string();
+            let here = command.replace("127.0.0.1:9464", &address);
+            let here = here.replace("HOST:9464", &address);
             let done = Command::new("sh")
                 .args(["-c", &here])
                 .output()
