@@ -197,7 +197,8 @@ fn an_instance_that_waits_is_live_and_not_ready() {
     let waiting = Demo { child, address };
     waiting.wait_for("it to listen", |_| TcpStream::connect(address).is_ok());
     let (said, code) = health(&at, &[]);
-    assert!(code == 1 && said.contains("answers 503"), "{said}");
+    let is_told = said.contains("answers 503") && said.contains("Kafka has not answered yet");
+    assert!(code == 1 && is_told, "{said}");
     assert_eq!(health(&at, &["--live"]).1, 0);
 }
 

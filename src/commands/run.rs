@@ -9,6 +9,7 @@ use super::Failure;
 use super::serve::{Shown, embedded, listen, published_totals, serve};
 use super::status::Status;
 use crate::adapters::clock::Clock;
+use crate::adapters::http::Server;
 use crate::adapters::kafka::KafkaLog;
 use crate::adapters::log::Log;
 use crate::adapters::registry::Registry;
@@ -53,12 +54,18 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let listener = listen(settings.http.address)?;
     let stop = Stop::default();
     stop_on_signals(&stop).map_err(Failure::Failed)?;
+    let failed = |error: std::io::Error| Failure::Failed(error.into());
+    // Whoever asks while a broker is waited for is answered.
+    let waiting = "the log is being opened: Kafka has not answered yet";
+    let early = (listener.as_ref()).map(|it| Server::start_waiting(it, waiting));
+    let early = early.transpose().map_err(failed)?;
     let log: Arc<dyn Log> = if let Some(directory) = &arguments.embedded {
         Arc::new(embedded(directory, &plan.aggregates)?)
     } else {
         tracing::info!(brokers = %settings.kafka.brokers, group = %settings.kafka.group, "connecting");
         Arc::new(KafkaLog::open(&settings.kafka).map_err(|error| Failure::Failed(error.into()))?)
     };
+    drop(early);
     let (clock, health) = (Clock::new(settings.clock), Arc::new(Health::default()));
     if let Some(name) = settings.kafka.instance.as_deref()
         && arguments.embedded.is_none()

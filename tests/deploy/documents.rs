@@ -6,7 +6,7 @@ use super::printed::{self, Typist};
 use super::{root, text};
 
 /// Commands that no test types, and why not. What a document no longer prints is taken off.
-const NOT_TYPED: [(&str, &str); 10] = [
+const NOT_TYPED: [(&str, &str); 11] = [
     (
         "cargo run --release -- demo",
         "a release build of some minutes; tests/demo.rs runs what it starts",
@@ -31,6 +31,10 @@ const NOT_TYPED: [(&str, &str); 10] = [
     (
         "systemctl restart gpad-live",
         "needs the unit installed; systemd-analyze reads it",
+    ),
+    (
+        "kubernetes-validate --strict",
+        "the name of a check; tests/deploy/manifests.rs makes it",
     ),
     (
         "kafka-transactions.sh --bootstrap-server … find-hanging --broker-id …",

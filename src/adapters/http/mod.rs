@@ -172,7 +172,8 @@ pub enum ServeError {
 /// A server at work.
 pub struct Server {
     pub address: SocketAddr,
-    app: Arc<App>,
+    /// None while there is nothing to show yet.
+    app: Option<Arc<App>>,
     stop: tokio::sync::watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -197,12 +198,30 @@ impl Server {
     /// # Errors
     /// When the listener cannot be used.
     pub fn start(listener: TcpListener, app: Arc<App>) -> std::io::Result<Self> {
+        let routes = routes(Arc::clone(&app));
+        Self::serve(listener, routes, Some(app))
+    }
+
+    /// Until there is something to show: live, and not ready for this reason.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub fn start_waiting(listener: &TcpListener, reason: &'static str) -> std::io::Result<Self> {
+        let unready = move || async move { unready(&[reason.to_owned()]) };
+        let routes = Router::new().route("/livez", get(live)).fallback(unready);
+        Self::serve(listener.try_clone()?, routes, None)
+    }
+
+    fn serve(
+        listener: TcpListener,
+        routes: Router,
+        app: Option<Arc<App>>,
+    ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let served = Arc::clone(&app);
         let (stop, mut stopped) = tokio::sync::watch::channel(false);
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
             runtime.block_on(async move {
@@ -215,7 +234,7 @@ impl Server {
                     // The sender being gone is an order, too.
                     let _ = ordered.wait_for(|stop| *stop).await;
                 };
-                let serving = axum::serve(listener, routes(served)).with_graceful_shutdown(graceful).into_future();
+                let serving = axum::serve(listener, routes).with_graceful_shutdown(graceful).into_future();
                 let overdue = async move {
                     let _ = stopped.wait_for(|stop| *stop).await;
                     tokio::time::sleep(CLOSING).await;
@@ -237,7 +256,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.app.closing.store(true, Ordering::Relaxed);
+        if let Some(app) = &self.app {
+            app.closing.store(true, Ordering::Relaxed);
+        }
         // Nobody listens any more if the thread has ended.
         let _ = self.stop.send(true);
         if let Some(thread) = self.thread.take() {
@@ -251,10 +272,7 @@ fn routes(app: Served) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))
-        .route(
-            "/livez",
-            get(|| async { Json(json!({ "status": "live" })) }),
-        )
+        .route("/livez", get(live))
         .route("/readyz", get(ready))
         .merge(api.layer(middleware::from_fn(conditional::tagged)))
         .route("/releases/{number}/{*path}", get(releases::file))
@@ -331,11 +349,19 @@ async fn metrics(State(app): State<Served>, headers: HeaderMap) -> Response {
     (kind, app.metrics.encode(format)).into_response()
 }
 
+async fn live() -> Response {
+    Json(json!({ "status": "live" })).into_response()
+}
+
 async fn ready(State(app): State<Served>) -> Response {
     let reasons = (app.reasons)();
     if reasons.is_empty() {
         return Json(json!({ "status": "ready" })).into_response();
     }
+    unready(&reasons)
+}
+
+fn unready(reasons: &[String]) -> Response {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, reasons.join("; "))
         .with("reasons", json!(reasons))
         .into_response()
