@@ -17,8 +17,8 @@ use crate::config::Settings;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  gpad-live health                                   ready: every task of the instance is at work
-  gpad-live health --live                            it answers at all
+  gpad-live health                                   # ready: every task of the instance is at work
+  gpad-live health --live                            # it answers at all
   gpad-live health --config /etc/gpad-live.toml
   gpad-live health --address 10.0.0.7:9464 --patience-seconds 2
 

@@ -56,7 +56,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     stop_on_signals(&stop).map_err(Failure::Failed)?;
     let failed = |error: std::io::Error| Failure::Failed(error.into());
     // Whoever asks while a broker is waited for is answered.
-    let waiting = "the log is being opened: Kafka has not answered yet";
+    let waiting = match &arguments.embedded {
+        Some(_) => "the embedded log is being opened",
+        None => "the log is being opened: Kafka has not answered yet",
+    };
     let early = (listener.as_ref()).map(|it| Server::start_waiting(it, waiting));
     let early = early.transpose().map_err(failed)?;
     let log: Arc<dyn Log> = if let Some(directory) = &arguments.embedded {
