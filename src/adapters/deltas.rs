@@ -60,7 +60,7 @@ impl Gathered {
             index(deltas.windows.len() - 1)
         });
         let values = *self.values.entry(delta.dimensions).or_insert_with(|| {
-            let labels = aggregate.labels(delta.dimensions).into_iter();
+            let labels = aggregate.labels(delta.dimensions);
             let labels = labels.map(|(_, value)| value.to_owned());
             deltas.values.push(labels.collect());
             index(deltas.values.len() - 1)

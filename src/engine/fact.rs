@@ -1,13 +1,11 @@
 //! What one slot or consultation adds to the aggregates.
 
-use crate::domain::aggregate::{Dimension, Event, Follows, Measure};
+use crate::domain::aggregate::{Event, Measure};
 use crate::domain::category::Category;
 use crate::domain::reference::PlaceIndex;
 use crate::domain::time::Day;
 use crate::domain::topic::Supplier;
-use crate::domain::vocabulary::{
-    DurationBand, HcpType, Mode, NationalCategory, PublishedStatus, SdsRoleGroup, WaitingBand,
-};
+use crate::domain::vocabulary::{Mode, PublishedStatus, SdsRoleGroup, WaitingBand};
 
 /// A published appointment: past, booked, not cancelled, not withdrawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,21 +23,6 @@ pub struct Publication {
     pub times_reversed: bool,
 }
 
-impl Publication {
-    fn duration_band(&self) -> DurationBand {
-        DurationBand::from_minutes(self.actual_minutes.map(i32::from))
-    }
-
-    fn published_minutes(&self) -> Option<u16> {
-        let is_published = self.duration_band() != DurationBand::Unknown;
-        self.actual_minutes.filter(|_| is_published)
-    }
-
-    fn counts_for_two_weeks(&self) -> bool {
-        self.category.national.in_two_week_indicator() && self.wait != WaitingBand::Unknown
-    }
-}
-
 /// What an offered slot was used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlotUse {
@@ -48,12 +31,6 @@ pub enum SlotUse {
     Booked,
     Attended,
     Dna,
-}
-
-impl SlotUse {
-    const fn is_booked(self) -> bool {
-        !matches!(self, Self::Unused)
-    }
 }
 
 /// An offered slot (feeds.md, rule 7).
@@ -108,33 +85,46 @@ pub struct Fact {
     pub events: Option<Events>,
 }
 
-/// In which parts two facts differ.
+/// Parts of a fact: those that it has, those in which two differ, or those that somebody reads.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent parts of a fact, not states of a machine"
 )]
 #[derive(Debug, Clone, Copy)]
-pub struct Differs {
+pub struct Parts {
     pub publication: bool,
     pub capacity: bool,
     pub consultations: bool,
     pub events: bool,
 }
 
-impl Differs {
-    /// All parts differ where the place, the day or the supplier does, or one fact is missing.
+impl Parts {
+    const ALL: Self = Self {
+        publication: true,
+        capacity: true,
+        consultations: true,
+        events: true,
+    };
+
+    /// Those that a fact has.
     #[must_use]
-    pub fn between(one: Option<&Fact>, other: Option<&Fact>) -> Self {
+    pub const fn of(fact: &Fact) -> Self {
+        Self {
+            publication: fact.publication.is_some(),
+            capacity: fact.capacity.is_some(),
+            consultations: fact.contradictions > 0 || fact.unbooked_consultations > 0,
+            events: fact.events.is_some(),
+        }
+    }
+
+    /// In which two facts differ: in all where the place, the day or the supplier does, or one fact is missing.
+    #[must_use]
+    pub fn that_differ(one: Option<&Fact>, other: Option<&Fact>) -> Self {
         let pair = one.zip(other).filter(|(one, other)| {
             one.place == other.place && one.day == other.day && one.supplier == other.supplier
         });
         let Some((one, other)) = pair else {
-            return Self {
-                publication: true,
-                capacity: true,
-                consultations: true,
-                events: true,
-            };
+            return Self::ALL;
         };
         Self {
             publication: one.publication != other.publication,
@@ -144,101 +134,14 @@ impl Differs {
             events: one.events != other.events,
         }
     }
-}
 
-impl Fact {
-    /// What the fact adds to a measure.
+    /// Whether any is among the others.
+    #[inline]
     #[must_use]
-    pub fn measure(&self, measure: Measure) -> i64 {
-        let minutes = |counts: fn(SlotUse) -> bool| {
-            let capacity = self.capacity.filter(|capacity| counts(capacity.slot_use));
-            capacity.map_or(0, |capacity| i64::from(capacity.planned_minutes))
-        };
-        let slots = |counts: fn(SlotUse) -> bool| {
-            i64::from(
-                self.capacity
-                    .is_some_and(|capacity| counts(capacity.slot_use)),
-            )
-        };
-        let published = |holds: fn(&Publication) -> bool| {
-            i64::from(self.publication.as_ref().is_some_and(holds))
-        };
-        match measure {
-            Measure::Appointments => published(|_| true),
-            Measure::Minutes => {
-                let publication = self.publication.as_ref();
-                i64::from(
-                    publication
-                        .and_then(Publication::published_minutes)
-                        .unwrap_or(0),
-                )
-            }
-            Measure::SlotsOffered => slots(|_| true),
-            Measure::SlotsBooked => slots(SlotUse::is_booked),
-            Measure::SlotsAttended => slots(|slot_use| slot_use == SlotUse::Attended),
-            Measure::SlotsDna => slots(|slot_use| slot_use == SlotUse::Dna),
-            Measure::SlotsUnused => slots(|slot_use| slot_use == SlotUse::Unused),
-            Measure::MinutesOffered => minutes(|_| true),
-            Measure::MinutesBooked => minutes(SlotUse::is_booked),
-            Measure::MinutesAttended => minutes(|slot_use| slot_use == SlotUse::Attended),
-            Measure::MinutesDna => minutes(|slot_use| slot_use == SlotUse::Dna),
-            Measure::MinutesUnused => minutes(|slot_use| slot_use == SlotUse::Unused),
-            Measure::TwoWeekNumerator => {
-                published(|it| it.counts_for_two_weeks() && it.wait.within_two_weeks())
-            }
-            Measure::TwoWeekDenominator => published(Publication::counts_for_two_weeks),
-            Measure::Unmapped => published(|it| it.category.national == NationalCategory::Unmapped),
-            Measure::Inconsistent => {
-                published(|it| it.category.national == NationalCategory::InconsistentMapping)
-            }
-            Measure::UnknownCategoryText => published(|it| it.category.is_unknown_text),
-            Measure::UnknownStatus => published(|it| it.status == PublishedStatus::Unknown),
-            Measure::UnknownMode => published(|it| it.mode == Mode::Unknown),
-            Measure::UnknownHcp => published(|it| it.role.hcp_type() == HcpType::Unknown),
-            Measure::UnknownWait => published(|it| it.wait == WaitingBand::Unknown),
-            Measure::BookedAfterAppointment => published(|it| it.is_booked_after),
-            Measure::TimesReversed => published(|it| it.times_reversed),
-            Measure::Contradictions => i64::from(self.contradictions),
-            Measure::UnbookedConsultations => i64::from(self.unbooked_consultations),
-            // These follow event time: see `Events::counts_as`.
-            Measure::Bookings
-            | Measure::BookingsSameDay
-            | Measure::Cancellations
-            | Measure::Arrivals
-            | Measure::Attended
-            | Measure::Dna => 0,
-        }
-    }
-
-    /// The packed value of a dimension; 0 where the fact has nothing to take it from.
-    #[must_use]
-    pub fn dimension(&self, dimension: Dimension, follows: Follows) -> u64 {
-        let described = match follows {
-            Follows::AppointmentDate => self.publication.as_ref(),
-            Follows::EventTime => self.events.as_ref().map(|events| &events.described),
-        };
-        let value = match (dimension, described) {
-            (Dimension::Supplier, _) => self.supplier as usize,
-            (_, Some(publication)) => publication.dimension(dimension),
-            (_, None) => 0,
-        };
-        value as u64
-    }
-}
-
-impl Publication {
-    fn dimension(&self, dimension: Dimension) -> usize {
-        match dimension {
-            Dimension::Status => self.status.index(),
-            Dimension::HcpType => self.role.hcp_type().index(),
-            Dimension::Mode => self.mode.index(),
-            Dimension::WaitingBand => self.wait.index(),
-            Dimension::ServiceSetting => self.category.setting.index(),
-            Dimension::ContextType => self.category.national.context_type().index(),
-            Dimension::NationalCategory => self.category.national.index(),
-            Dimension::SdsRoleGroup => self.role.index(),
-            Dimension::DurationBand => self.duration_band().index(),
-            Dimension::Supplier => 0,
-        }
+    pub const fn meets(self, other: Self) -> bool {
+        self.publication && other.publication
+            || self.capacity && other.capacity
+            || self.consultations && other.consultations
+            || self.events && other.events
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::domain::aggregate::{Figures, Published, Row, Span};
+use crate::domain::aggregate::{Figures, Follows, Published, Row, Span};
 use crate::domain::place::{Level, Place};
 use crate::domain::reference::{PlaceIndex, Reference};
 use crate::domain::time::{Day, Local, Timestamp};
@@ -11,13 +11,14 @@ use crate::domain::topic::Supplier;
 
 use super::ahead::Ahead;
 use super::changes::Changes;
-use super::fact::{Differs, Fact};
+use super::fact::{Fact, Parts};
 use super::places::{Places, Ranks};
 use super::plan::{Aggregate, AggregatePlan};
 use super::rolling::{Rolled, Windows, end_of};
 use super::rows::{Rows, publish, standing_of};
 use super::story::Story;
 use super::table::{Key, Table};
+use super::told::Told;
 use super::watermark::{Closed, Watermarks};
 
 /// What a delta adds up by.
@@ -81,6 +82,14 @@ impl Look {
     }
 }
 
+/// One of the two facts of a change, with where it belongs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Side<'a> {
+    pub fact: &'a Fact,
+    pub groups: Groups,
+}
+
+/// Where something that is added belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Contribution {
     /// With the practice's group as its place.
@@ -89,40 +98,43 @@ struct Contribution {
     supplier: Supplier,
 }
 
-/// What a fact adds to an aggregate goes to `sums`, zeros where it adds nothing.
-fn contribution(
-    aggregate: &Aggregate,
-    fact: Option<(&Fact, Groups)>,
-    sums: &mut [i64],
-) -> Option<Contribution> {
-    let Some((fact, groups)) = fact.filter(|(fact, _)| aggregate.concerns(fact)) else {
-        sums.fill(0);
-        return None;
-    };
-    aggregate.measure(fact, sums).then(|| Contribution {
-        key: Key {
-            place: groups.practice,
-            window: aggregate.window_of(fact.day).0,
-            dimensions: aggregate.pack(fact),
-        },
-        groups,
-        supplier: fact.supplier,
-    })
+/// A fact that an aggregate may read, with all that it tells.
+struct Telling<'a> {
+    side: Side<'a>,
+    has: Parts,
+    told: Told,
+}
+
+impl<'a> Telling<'a> {
+    fn of(side: Side<'a>) -> Self {
+        Self {
+            has: Parts::of(side.fact),
+            told: Told::of(side.fact, Follows::AppointmentDate),
+            side,
+        }
+    }
+
+    /// What the fact adds to an aggregate goes to `sums`; `None` if nothing.
+    #[inline]
+    fn contribution(&self, aggregate: &Aggregate, sums: &mut [i64]) -> Option<Contribution> {
+        let adds = aggregate.reads(self.has)
+            && aggregate.admits(&self.told)
+            && aggregate.measure(&self.told, sums);
+        adds.then(|| Contribution {
+            key: Key {
+                place: self.side.groups.practice,
+                window: aggregate.window_of(self.side.fact.day).0,
+                dimensions: aggregate.pack(&self.told),
+            },
+            groups: self.side.groups,
+            supplier: self.side.fact.supplier,
+        })
+    }
 }
 
 impl Folder {
     fn add(&mut self, aggregate: &Aggregate, at: Contribution, sums: &[i64], sign: i64) {
-        let Contribution {
-            key,
-            groups,
-            supplier,
-        } = at;
-        let place = if aggregate.has_pcn() {
-            groups.with_pcn
-        } else {
-            groups.without_pcn
-        };
-        let above = Key { place, ..key };
+        let (key, above, of_supplier) = keys(aggregate, at);
         if let Some(ahead) = &mut self.ahead {
             if let Some(practice) = &mut ahead.practice {
                 practice.add(key, sums, sign);
@@ -132,9 +144,6 @@ impl Folder {
             }
             return;
         }
-        if let Some((changes, _)) = &mut self.windows {
-            changes.add(key, sums, sign);
-        }
         if let Some((changes, _)) = &mut self.practice {
             changes.add(key, sums, sign);
         }
@@ -142,30 +151,46 @@ impl Folder {
             changes.add(above, sums, sign);
         }
         if let Some(changes) = &mut self.supplier {
-            let place = supplier as u32;
-            changes.add(Key { place, ..key }, sums, sign);
+            changes.add(of_supplier, sums, sign);
         }
     }
-}
 
-impl Folder {
+    /// Adds an event: its measures, and so many to a column of the histogram of waits.
+    fn add_event(
+        &mut self,
+        aggregate: &Aggregate,
+        at: Contribution,
+        (sums, wait): (&[i64], Option<(usize, i64)>),
+        sign: i64,
+    ) {
+        let (key, above, of_supplier) = keys(aggregate, at);
+        let practice = self.windows.as_mut().map(|(changes, _)| (changes, key));
+        let geography = self.geography.as_mut().map(|changes| (changes, above));
+        let supplier = (self.supplier.as_mut()).map(|changes| (changes, of_supplier));
+        for (changes, key) in [practice, geography, supplier].into_iter().flatten() {
+            let all = changes.add(key, sums, sign);
+            if let Some((column, count)) = wait {
+                all[column] += sign * count;
+            }
+        }
+    }
+
     /// Takes back each event that stood and adds each that stands, in the pane of its time.
     fn replace_events(
         &mut self,
         aggregate: &Aggregate,
-        stood: Option<(&Fact, Groups)>,
-        stands: Option<(&Fact, Groups)>,
+        (stood, stands): (Option<&Side<'_>>, Option<&Side<'_>>),
         sums: &mut [i64],
     ) {
-        let stood = stood.and_then(|fact| Story::of(aggregate, fact));
-        let stands = stands.and_then(|fact| Story::of(aggregate, fact));
+        let stood = stood.and_then(|side| Story::of(aggregate, side));
+        let stands = stands.and_then(|side| Story::of(aggregate, side));
         for (story, other, sign) in [(&stood, &stands, -1), (&stands, &stood, 1)] {
             let Some(story) = story else { continue };
-            for happened in story.all().filter(|it| !story.tells(*it, other.as_ref())) {
-                let (event, count, minute) = happened;
-                if !aggregate.measure_event(event, i64::from(count), story.events, sums) {
+            for (event, count, minute) in story.differing(other.as_ref()) {
+                let count = i64::from(count);
+                let Some(wait) = aggregate.measure_event(event, count, story.events, sums) else {
                     continue;
-                }
+                };
                 let at = Contribution {
                     key: Key {
                         place: story.groups.practice,
@@ -175,10 +200,28 @@ impl Folder {
                     groups: story.groups,
                     supplier: story.supplier,
                 };
-                self.add(aggregate, at, sums, sign);
+                let wait = wait.map(|column| (column, count));
+                self.add_event(aggregate, at, (sums, wait), sign);
             }
         }
     }
+}
+
+/// The key at the practice, above it, and of the supplier.
+#[inline]
+fn keys(aggregate: &Aggregate, at: Contribution) -> (Key, Key, Key) {
+    let Contribution {
+        key,
+        groups,
+        supplier,
+    } = at;
+    let above = if aggregate.has_pcn() {
+        groups.with_pcn
+    } else {
+        groups.without_pcn
+    };
+    let at = |place| Key { place, ..key };
+    (key, at(above), at(supplier as u32))
 }
 
 /// The folder of every aggregate of a plan.
@@ -278,29 +321,45 @@ impl Fold {
         let grouped = &mut self.grouped;
         let mut groups = |fact: Option<&Fact>| fact.map(|fact| grouped.of(reference, fact.place));
         let (old_groups, new_groups) = (groups(stood), groups(stands));
-        let differs = Differs::between(stood, stands);
+        let old_side = (stood.zip(old_groups)).map(|(fact, groups)| Side { fact, groups });
+        let new_side = (stands.zip(new_groups)).map(|(fact, groups)| Side { fact, groups });
+        let differs = Parts::that_differ(stood, stands);
+        let (old_told, new_told) = (old_side.map(Telling::of), new_side.map(Telling::of));
+        let (old_sums, new_sums) = self.sums.split_at_mut(self.widest);
         for (folder, aggregate) in self.folders.iter_mut().zip(&self.plan.aggregates) {
-            if !aggregate.reads_any(differs) {
+            if !aggregate.reads(differs) {
                 continue;
             }
-            let measures = aggregate.columns();
-            let (old_sums, new_sums) = self.sums.split_at_mut(self.widest);
             if aggregate.follows_events() {
-                let sums = &mut old_sums[..measures];
-                let (stood, stands) = (stood.zip(old_groups), stands.zip(new_groups));
-                folder.replace_events(aggregate, stood, stands, sums);
+                let sums = &mut old_sums[..aggregate.measures.len()];
+                folder.replace_events(aggregate, (old_side.as_ref(), new_side.as_ref()), sums);
                 continue;
             }
-            let old = contribution(aggregate, stood.zip(old_groups), &mut old_sums[..measures]);
-            let new = contribution(aggregate, stands.zip(new_groups), &mut new_sums[..measures]);
-            if old == new && old_sums[..measures] == new_sums[..measures] {
+            let columns = aggregate.columns();
+            let (old_sums, new_sums) = (&mut old_sums[..columns], &mut new_sums[..columns]);
+            let old = old_told
+                .as_ref()
+                .and_then(|it| it.contribution(aggregate, old_sums));
+            let new = new_told
+                .as_ref()
+                .and_then(|it| it.contribution(aggregate, new_sums));
+            if let Some(at) = new.filter(|_| old == new) {
+                // One row, by how much it changes: looked up once, or not at all.
+                let mut any = 0;
+                for (new, old) in new_sums.iter_mut().zip(&*old_sums) {
+                    *new -= old;
+                    any |= *new;
+                }
+                if any != 0 {
+                    folder.add(aggregate, at, new_sums, 1);
+                }
                 continue;
             }
             if let Some(old) = old {
-                folder.add(aggregate, old, &old_sums[..measures], -1);
+                folder.add(aggregate, old, old_sums, -1);
             }
             if let Some(new) = new {
-                folder.add(aggregate, new, &new_sums[..measures], 1);
+                folder.add(aggregate, new, new_sums, 1);
             }
         }
     }
@@ -551,26 +610,22 @@ pub(super) fn row(
     (sums, change): (&[i64], &[i64]),
     published: Published,
 ) -> Row {
-    let printed = place
-        .printed_codes(level)
-        .into_iter()
-        .map(|(name, code)| (name, Cow::Owned(code.to_owned())));
-    let labels = aggregate
-        .labels(dimensions)
-        .into_iter()
-        .map(|(name, value)| (name, Cow::Borrowed(value)));
-    let changes = change.iter().copied().chain(std::iter::repeat(0));
-    let stood: Vec<i64> = sums
-        .iter()
-        .zip(changes)
-        .map(|(sum, change)| sum - change)
-        .collect();
+    let printed = place.printed_codes(level);
+    let labels = aggregate.labels(dimensions);
+    let mut named = Vec::with_capacity(printed.len() + labels.len());
+    let printed = printed.into_iter();
+    named.extend(printed.map(|(name, code)| (name, Cow::Owned(code.to_owned()))));
+    named.extend(labels.map(|(name, value)| (name, Cow::Borrowed(value))));
+    let mut stood = sums.to_vec();
+    for (stood, change) in stood.iter_mut().zip(change) {
+        *stood -= change;
+    }
     Row {
         aggregate: aggregate.name.clone(),
         level,
         code: place.code(level).to_owned(),
         window,
-        dimensions: printed.chain(labels).collect(),
+        dimensions: named,
         figures: figures(aggregate, sums),
         stood: figures(aggregate, &stood),
         published,

@@ -20,5 +20,6 @@ pub mod state;
 mod story;
 pub mod table;
 pub mod task;
+mod told;
 mod waits;
 pub mod watermark;

@@ -11,17 +11,20 @@ use crate::domain::place::Level;
 use crate::domain::time::{Day, Timestamp};
 
 use super::declared::{check_lists, check_windows};
-use super::fact::{Differs, Events, Fact};
+use super::fact::{Events, Parts};
+use super::told::Told;
 use super::waits;
 
 pub use super::declared::{PlanError, is_name};
 
 /// Where a dimension's value lies in a packed key.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Packed {
     dimension: Dimension,
     shift: u32,
     mask: u64,
+    /// The labels of its values.
+    values: Arc<[&'static str]>,
 }
 
 /// One aggregate, compiled.
@@ -48,9 +51,8 @@ pub struct Aggregate {
     /// Levels of geography above the practice, finest first.
     above: Vec<Level>,
     has_supplier: bool,
-    reads_publication: bool,
-    reads_capacity: bool,
-    reads_consultations: bool,
+    /// Parts of a fact that the measures look at.
+    reads: Parts,
     share_parts: Vec<(usize, usize)>,
     /// Minutes of event time that are summed as one: what all steps are multiples of.
     pane: i32,
@@ -66,11 +68,13 @@ impl Aggregate {
             .dimensions
             .iter()
             .map(|dimension| {
-                let bits = bits_for(dimension.values().len());
+                let values = dimension.values();
+                let bits = bits_for(values.len());
                 let place = Packed {
                     dimension: *dimension,
                     shift,
                     mask: (1 << bits) - 1,
+                    values: values.into(),
                 };
                 shift += bits;
                 place
@@ -105,9 +109,12 @@ impl Aggregate {
             measures.any(|measure| measure.basis() == basis)
         };
         Ok(Self {
-            reads_publication: reads(Basis::Publication),
-            reads_capacity: reads(Basis::Capacity),
-            reads_consultations: reads(Basis::Consultations),
+            reads: Parts {
+                publication: reads(Basis::Publication),
+                capacity: reads(Basis::Capacity),
+                consultations: reads(Basis::Consultations),
+                events: declaration.follows == Follows::EventTime,
+            },
             name: declaration.name.as_str().into(),
             follows: declaration.follows,
             window: declaration.window,
@@ -258,101 +265,78 @@ impl Aggregate {
     }
 
     /// Whether a fact has what the filters ask for.
-    pub(super) fn admits(&self, fact: &Fact) -> bool {
+    pub(super) fn admits(&self, told: &Told) -> bool {
         self.filters.iter().all(|filter| {
-            let value = fact.dimension(filter.dimension, self.follows);
+            let value = told.dimension(filter.dimension);
             filter.values >> value & 1 != 0
         })
     }
 
-    /// Whether a fact can add anything: publications alone are read by most aggregates, and most
-    /// slots are not published yet.
-    pub(super) fn concerns(&self, fact: &Fact) -> bool {
-        if self.follows_events() {
-            return fact.events.is_some() && self.admits(fact);
-        }
-        let consulted = fact.contradictions > 0 || fact.unbooked_consultations > 0;
-        (self.reads_consultations && consulted
-            || self.reads_capacity && fact.capacity.is_some()
-            || self.reads_publication && fact.publication.is_some())
-            && self.admits(fact)
+    /// Whether what has these parts can add anything, or two facts that differ in them can differ in what they add:
+    /// publications alone are read by most aggregates, and most slots are not published yet.
+    #[inline]
+    pub(super) const fn reads(&self, parts: Parts) -> bool {
+        self.reads.meets(parts)
     }
 
-    /// Whether two facts that differ so can differ in what they add here.
-    pub(super) const fn reads_any(&self, differs: Differs) -> bool {
-        if self.follows_events() {
-            return differs.events;
-        }
-        self.reads_publication && differs.publication
-            || self.reads_capacity && differs.capacity
-            || self.reads_consultations && differs.consultations
-    }
-
-    /// What a fact adds, measure by measure; `false` if nothing.
-    pub(super) fn measure(&self, fact: &Fact, sums: &mut [i64]) -> bool {
+    /// What a fact adds, column by column; `false` if nothing.
+    #[inline]
+    pub(super) fn measure(&self, told: &Told, sums: &mut [i64]) -> bool {
         let mut any = 0;
         for (sum, measure) in sums.iter_mut().zip(&self.measures) {
-            *sum = fact.measure(*measure);
+            *sum = told.measure(*measure);
             any |= *sum;
         }
         if any != 0 && !self.quantiles.is_empty() {
-            let wait = fact.publication.as_ref().and_then(|it| it.wait_days);
-            self.count_wait(wait, 1, sums);
+            let histogram = &mut sums[self.measures.len()..];
+            histogram.fill(0);
+            if let Some(bucket) = told.wait_days().and_then(waits::bucket) {
+                histogram[bucket] = 1;
+            }
         }
         any != 0
     }
 
-    /// What an event that has happened `count` times adds, measure by measure; `false` if nothing.
+    /// What an event that has happened `count` times adds, measure by measure, and to which column of the histogram;
+    /// `None` if nothing.
     pub(super) fn measure_event(
         &self,
         event: Event,
         count: i64,
         events: &Events,
         sums: &mut [i64],
-    ) -> bool {
+    ) -> Option<Option<usize>> {
         let mut any = 0;
         for (sum, measure) in sums.iter_mut().zip(&self.measures) {
             *sum = count * i64::from(events.counts_as(event, *measure));
             any |= *sum;
         }
-        if !self.quantiles.is_empty() {
-            let wait = events
-                .described
-                .wait_days
-                .filter(|_| event == Event::Booked);
-            self.count_wait(wait, count, sums);
-        }
-        any != 0
+        let described = &events.described;
+        let wait =
+            (described.wait_days).filter(|_| event == Event::Booked && !self.quantiles.is_empty());
+        let column = wait
+            .and_then(waits::bucket)
+            .map(|bucket| self.measures.len() + bucket);
+        (any != 0).then_some(column)
     }
 
-    fn count_wait(&self, wait: Option<i16>, count: i64, sums: &mut [i64]) {
-        let histogram = &mut sums[self.measures.len()..];
-        histogram.fill(0);
-        if let Some(bucket) = wait.and_then(waits::bucket) {
-            histogram[bucket] = count;
-        }
-    }
-
-    pub(super) fn pack(&self, fact: &Fact) -> u64 {
+    #[inline]
+    pub(super) fn pack(&self, told: &Told) -> u64 {
         self.packed.iter().fold(0, |key, place| {
-            key | fact.dimension(place.dimension, self.follows) << place.shift
+            key | told.dimension(place.dimension) << place.shift
         })
     }
 
     /// The names and values that a packed key stands for.
-    #[must_use]
-    pub fn labels(&self, packed: u64) -> Vec<(&'static str, &'static str)> {
-        self.packed
-            .iter()
-            .map(|place| {
-                let value = usize::try_from(packed >> place.shift & place.mask).unwrap_or(0);
-                let values = place.dimension.values();
-                (
-                    place.dimension.label(),
-                    values.get(value).copied().unwrap_or(""),
-                )
-            })
-            .collect()
+    pub fn labels(
+        &self,
+        packed: u64,
+    ) -> impl ExactSizeIterator<Item = (&'static str, &'static str)> {
+        self.packed.iter().map(move |place| {
+            let value = usize::try_from(packed >> place.shift & place.mask).unwrap_or(0);
+            let value = place.values.get(value).copied().unwrap_or("");
+            (place.dimension.label(), value)
+        })
     }
 
     /// The inverse of [`Self::labels`]; `None` if the labels are not this aggregate's.
@@ -368,11 +352,7 @@ impl Aggregate {
             let (_, value) = labels
                 .next()
                 .filter(|(name, _)| *name == place.dimension.label())?;
-            let value = place
-                .dimension
-                .values()
-                .iter()
-                .position(|found| *found == value)?;
+            let value = place.values.iter().position(|found| *found == value)?;
             Some(key | (value as u64) << place.shift)
         })
     }

@@ -1,11 +1,12 @@
 //! What has happened to a slot's bookings, as an aggregate over event time counts it.
 
-use crate::domain::aggregate::Event;
+use crate::domain::aggregate::{Event, Follows};
 use crate::domain::topic::Supplier;
 
-use super::fact::{Events, Fact, Minute};
-use super::fold::Groups;
+use super::fact::{Events, Minute};
+use super::fold::{Groups, Side};
 use super::plan::Aggregate;
+use super::told::Told;
 
 /// What happened, how often, when.
 pub(super) type Happened = (Event, u16, Minute);
@@ -19,34 +20,45 @@ pub(super) struct Story<'a> {
 }
 
 impl<'a> Story<'a> {
-    pub fn of(aggregate: &Aggregate, (fact, groups): (&'a Fact, Groups)) -> Option<Self> {
-        let events = fact.events.as_ref().filter(|_| aggregate.admits(fact))?;
-        Some(Self {
+    pub fn of(aggregate: &Aggregate, side: &Side<'a>) -> Option<Self> {
+        let events = side.fact.events.as_ref()?;
+        let told = Told::of(side.fact, Follows::EventTime);
+        aggregate.admits(&told).then(|| Self {
             events,
-            groups,
-            supplier: fact.supplier,
-            dimensions: aggregate.pack(fact),
+            groups: side.groups,
+            supplier: side.fact.supplier,
+            dimensions: aggregate.pack(&told),
         })
     }
 
-    pub fn all(&self) -> impl Iterator<Item = Happened> {
-        let happened = Event::ALL.into_iter().zip(self.events.at);
-        let happened = happened.filter_map(|(event, at)| Some((event, 1, at?)));
-        let (count, at) = (self.events.replaced, self.events.replaced_at);
+    /// What counts here and does not, the same, in the other: most versions add one event and leave the others.
+    //
+    // What stands in both, in other places of the list, is taken back and added: it comes to nothing.
+    pub fn differing(&self, other: Option<&Self>) -> impl Iterator<Item = Happened> {
+        let events = self.events;
+        let others = other
+            .filter(|other| self.counts_as(other))
+            .map(|it| it.events);
+        let happened = Event::ALL.into_iter().enumerate();
+        let happened = happened.filter_map(move |(number, event)| {
+            let at = events.at[number]?;
+            let is_known = others.is_some_and(|others| others.at[number] == Some(at));
+            (!is_known).then_some((event, 1, at))
+        });
+        let (count, at) = (events.replaced, events.replaced_at);
+        let is_known = count == 0
+            || others.is_some_and(|others| (others.replaced, others.replaced_at) == (count, at));
         let replaced = [Event::Booked, Event::Cancelled].map(|event| (event, count, at));
-        happened.chain(replaced.into_iter().filter(|(_, count, _)| *count > 0))
+        let replaced = replaced.into_iter().take(if is_known { 0 } else { 2 });
+        happened.chain(replaced)
     }
 
-    /// Whether an event of one is the same in the other: most versions add one and leave the others.
-    pub fn tells(&self, happened: Happened, other: Option<&Self>) -> bool {
-        // The same may have happened twice in a minute.
-        let times = |story: &Self| story.all().filter(|known| *known == happened).count();
-        other.is_some_and(|other| {
-            self.groups == other.groups
-                && self.supplier == other.supplier
-                && self.dimensions == other.dimensions
-                && self.events.described.wait_days == other.events.described.wait_days
-                && times(self) == times(other)
-        })
+    /// Whether an event counts the same in both.
+    fn counts_as(&self, other: &Self) -> bool {
+        self.groups == other.groups
+            && self.supplier == other.supplier
+            && self.dimensions == other.dimensions
+            && self.events.described.wait_days == other.events.described.wait_days
+            && self.events.described.wait == other.events.described.wait
     }
 }

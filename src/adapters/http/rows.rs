@@ -323,7 +323,7 @@ fn row(aggregate: &Aggregate, key: &RowKey, held: &Held, disclosure: Disclosure)
             Span::Days(from, to) => [iso(from), iso(to)],
             Span::Times(from, to) => [from.to_rfc3339(), to.to_rfc3339()],
         },
-        dimensions: aggregate.labels(key.dimensions).into_iter().collect(),
+        dimensions: aggregate.labels(key.dimensions).collect(),
         figures: figures(aggregate, &held.sums, held.ratios(aggregate), disclosure),
         published: PublishedAs::of(held),
         quality_score: None,

@@ -244,7 +244,7 @@ impl Labels<'_> {
 
     fn of(&mut self, packed: u64) -> [&'static str; 4] {
         *self.known.entry(packed).or_insert_with(|| {
-            let labels = self.aggregate.labels(packed);
+            let labels: Vec<_> = self.aggregate.labels(packed).collect();
             Self::TOLD.map(|dimension| {
                 labels
                     .iter()

@@ -272,7 +272,7 @@ impl Within {
 }
 
 fn unpacked(question: &Question<'_>, packed: u64) -> Vec<usize> {
-    let labels = question.aggregate.labels(packed);
+    let labels: Vec<_> = question.aggregate.labels(packed).collect();
     let value = |name: &str| labels.iter().find(|(of, _)| *of == name).map(|(_, it)| *it);
     (question.by.iter())
         .map(|dimension| {

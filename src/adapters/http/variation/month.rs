@@ -184,7 +184,7 @@ fn declared(app: &App) -> Option<(usize, &Aggregate, Columns)> {
 
 /// What one row adds to its practice.
 fn counts(aggregate: &Aggregate, columns: &Columns, dimensions: u64, sums: &[i64]) -> Counts {
-    let labels = aggregate.labels(dimensions);
+    let labels: Vec<_> = aggregate.labels(dimensions).collect();
     let is = |value: &str| labels.iter().any(|(_, label)| *label == value);
     let appointments = sums[columns.appointments];
     let those = |holds: bool| if holds { appointments } else { 0 };
