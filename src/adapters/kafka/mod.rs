@@ -7,6 +7,8 @@ mod membership;
 mod output;
 mod reader;
 mod scan;
+#[cfg(feature = "measure-without-transactions")]
+mod without;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -263,6 +265,10 @@ impl Log for KafkaLog {
     }
 
     fn output(&self, name: &str) -> Result<Box<dyn Output>, LogError> {
+        #[cfg(feature = "measure-without-transactions")]
+        if let Some(output) = without::open(&self.settings, &self.group, name) {
+            return output;
+        }
         output::open(&self.settings, &self.group, name)
     }
 
