@@ -6,10 +6,17 @@
 //! and must be those that were drawn, or the figure does not count. It prints medians and spread of records per second, per
 //! core-second of the process, and of the process and the broker; and the ratios to bare reading. The input is dense: whole ICBs of
 //! England's February 2022, every appointment of theirs. Words behind `--`: appointments in thousands at least (1,000 unless
-//! said), rounds (3), and who takes part: `all` and `activity` of ours (both unless some are named), and the peers that do what
-//! `activity` does, `streams-rocksdb`, `streams-memory`, `streams-map`, `flink-stream`, `flink-table`, or `peers` for all of them
-//! (Java; Debian's `openjdk-17-jdk-headless` and `maven`). A peer's rows must be those of `activity`, cell for cell, or the run
-//! fails. `GPADLIVE_PROOF_REPORT=FILE` writes the report there; with `RUST_LOG` our instance's log is printed.
+//! said, none for 0), rounds (3), and who takes part: `all` and `activity` of ours (both unless some are named), and the peers that
+//! do what `activity` does, `streams-rocksdb`, `streams-memory`, `streams-map`, `flink-stream`, `flink-table`, or `peers` for all of
+//! them (Java; Debian's `openjdk-17-jdk-headless` and `maven`). A peer's rows must be those of `activity`, cell for cell, or the run
+//! fails. `without-transactions`, in a build with `--features measure-without-transactions`, is `activity` by a producer that is
+//! merely idempotent: what exactly once costs, and nothing that is offered.
+//!
+//! `rate=20000` measures at a steady rate of so many records a second, too, for `seconds=90`: how long an appointment takes to
+//! England's committed row, and how long a killed contender takes to its next one (`throughput/steady.rs`).
+//!
+//! `GPADLIVE_PROOF_REPORT=FILE` writes the report there; with `RUST_LOG` our instance's log is printed; `GPADLIVE_PEER_SETTINGS`
+//! overrules settings of the peers, to try others.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -18,6 +25,10 @@
 
 #[path = "throughput/peers.rs"]
 mod peers;
+#[path = "throughput/report.rs"]
+mod report;
+#[path = "throughput/steady.rs"]
+mod steady;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -34,7 +45,6 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use support::Kafka;
 use support::instance::{Environment, Instance, Seen, succeed};
-use support::proof::{machine, versions};
 
 const TASKS: i32 = 4;
 /// When all of them are past.
@@ -56,8 +66,14 @@ const SIMULATE: &str = "`simulate`, to Kafka";
 const BARE: &str = "bare consumer";
 const ALL: &str = "`run`, all default aggregates";
 const ALONE: &str = "`run`, `activity` alone";
-/// Contenders of ours by the words that choose them; the rows of the second are what peers are held against.
-const OURS: [(&str, &str); 2] = [("all", ALL), ("activity", ALONE)];
+const WITHOUT: &str = "`run`, `activity` alone, without transactions";
+/// Contenders of ours by the words that choose them; the rows of the second are what peers are held against. The third takes part
+/// when it is named, and there is one in a build of its feature alone.
+const OURS: [(&str, &str); 3] = [
+    ("all", ALL),
+    ("activity", ALONE),
+    ("without-transactions", WITHOUT),
+];
 /// The word that chooses every peer.
 const EVERY_PEER: &str = "peers";
 
@@ -254,7 +270,7 @@ impl Contender {
         }
     }
 
-    /// Those that the command's words name, ours unless any is named; with a peer `activity`, whose rows it is held against.
+    /// Those that the command's words name, ours unless any is named; with what is held against its rows, `activity`.
     ///
     /// # Panics
     /// At a word that names nobody.
@@ -262,21 +278,28 @@ impl Contender {
         let ours = OURS.map(|(word, name)| (word, Self::Ours(name)));
         let peers = PEERS.iter().map(|peer| (peer.word, Self::Peer(peer)));
         let known: Vec<_> = ours.into_iter().chain(peers).collect();
+        let can_do_without = cfg!(feature = "measure-without-transactions");
         for word in words {
+            assert!(
+                can_do_without || word != OURS[2].0,
+                "{word}: behind `cargo bench`, `--features measure-without-transactions`"
+            );
             let is_known = word == EVERY_PEER || known.iter().any(|(name, _)| name == word);
             assert!(is_known, "{word}: no such contender");
         }
         let is_named = |word: &str| words.iter().any(|asked| asked == word);
         let is_chosen = |word: &str, contender: &Self| match contender {
+            Self::Ours(WITHOUT) => is_named(word),
             Self::Ours(_) => words.is_empty() || is_named(word),
             Self::Peer(_) => is_named(word) || is_named(EVERY_PEER),
         };
-        let with_peer = known
+        let is_compared = |it: &Self| matches!(it, Self::Peer(_) | Self::Ours(WITHOUT));
+        let with_activity = known
             .iter()
-            .any(|(word, it)| matches!(it, Self::Peer(_)) && is_chosen(word, it));
+            .any(|(word, it)| is_compared(it) && is_chosen(word, it));
         let chosen = known
             .into_iter()
-            .filter(|(word, it)| is_chosen(word, it) || with_peer && *word == OURS[1].0);
+            .filter(|(word, it)| is_chosen(word, it) || with_activity && *word == OURS[1].0);
         chosen.map(|(_, contender)| contender).collect()
     }
 }
@@ -347,14 +370,12 @@ fn whole_icbs(thousands: u32) -> (String, i64) {
     (cells, appointments)
 }
 
-fn round(contender: Contender, thousands: u32, all: &mut Vec<Measured>, rows: &mut Cells) -> i64 {
-    let name = contender.name();
-    let kafka = Kafka::start_measured();
-    let broker = kafka.pid();
-    let directory = tempfile::tempdir().unwrap();
-    let config = directory.path().join("gpad-live.toml");
-    fs::write(&config, if name == ALONE { ACTIVITY } else { "" }).unwrap();
-    let environment: Environment = vec![
+/// What an instance of ours is told; its configuration lies in `directory`.
+fn environment(contender: Contender, kafka: &Kafka, directory: &Path) -> Environment {
+    let config = directory.join("gpad-live.toml");
+    let is_all = contender.name() == ALL;
+    fs::write(&config, if is_all { "" } else { ACTIVITY }).unwrap();
+    let mut environment: Environment = vec![
         ("GPAD_CONFIG", config.display().to_string()),
         ("GPAD_KAFKA_BROKERS", kafka.brokers()),
         ("GPAD_KAFKA_GROUP", GROUP.to_owned()),
@@ -367,6 +388,18 @@ fn round(contender: Contender, thousands: u32, all: &mut Vec<Measured>, rows: &m
             std::env::var("RUST_LOG").unwrap_or("warn".to_owned()),
         ),
     ];
+    if contender.name() == WITHOUT {
+        environment.push(("GPADLIVE_MEASURE_WITHOUT_TRANSACTIONS", "yes".to_owned()));
+    }
+    environment
+}
+
+fn round(contender: Contender, thousands: u32, all: &mut Vec<Measured>, rows: &mut Cells) -> i64 {
+    let name = contender.name();
+    let kafka = Kafka::start_measured();
+    let broker = kafka.pid();
+    let directory = tempfile::tempdir().unwrap();
+    let environment = environment(contender, &kafka, directory.path());
     succeed(&environment, &["topics", "create"]);
     let (text, appointments) = whole_icbs(thousands);
     let cells = directory.path().join("icb_cells_2022-02.csv");
@@ -407,81 +440,6 @@ fn round(contender: Contender, thousands: u32, all: &mut Vec<Measured>, rows: &m
     appointments
 }
 
-fn median(mut numbers: Vec<f64>) -> (f64, f64, f64) {
-    numbers.sort_by(f64::total_cmp);
-    let last = numbers.len() - 1;
-    (numbers[last / 2], numbers[0], numbers[last])
-}
-
-fn report(
-    thousands: u32,
-    rounds: u32,
-    appointments: i64,
-    contenders: &[Contender],
-    all: &[Measured],
-) {
-    let of = |name: &str, what: &dyn Fn(&Measured) -> f64| {
-        let of = all.iter().filter(|measured| measured.name == name);
-        median(of.map(what).collect())
-    };
-    let rate = |measured: &Measured| measured.records / measured.seconds / 1e3;
-    let by_process = |measured: &Measured| measured.records / measured.process / 1e3;
-    let by_both =
-        |measured: &Measured| measured.records / (measured.process + measured.broker) / 1e3;
-    let records = of(BARE, &|measured| measured.records).0;
-    let mut report = format!(
-        "# Throughput\n\n| | |\n|---|---|\n| date | {} |\n| command | `cargo bench --bench throughput -- {thousands} {rounds}` |\n\
-         | versions | {} |\n| machine | {} |\n\
-         | input | {records:.0} records: every appointment of whole ICBs of England's February 2022, {appointments}, drawn by `simulate`; {TASKS} partitions a topic |\n\
-         | settings | defaults; one instance; the broker's Java machine as Kafka's start script sets it |\n\n\
-         Thousands of records, medians (spread) of all rounds. Who takes the records in is measured from when it has committed {WARM} of them to its last commit; the figures of `run` \
-         add up to the appointments that were drawn.\n\n\
-         | | a second | a core-second of the process | … and of the broker | of bare reading | peak RSS, MiB |\n|---|---:|---:|---:|---:|---:|\n",
-        chrono::Utc::now().format("%Y-%m-%d %H:%M UTC"),
-        versions(),
-        machine("release"),
-    );
-    let bare = of(BARE, &rate).0;
-    let names = contenders.iter().map(|contender| contender.name());
-    for name in [SIMULATE, BARE].into_iter().chain(names) {
-        let shown = |(middle, low, high): (f64, f64, f64)| {
-            if middle.is_nan() {
-                "–".to_owned()
-            } else {
-                format!("{middle:.0} ({low:.0} to {high:.0})")
-            }
-        };
-        let peak = of(name, &|measured| measured.peak.unwrap_or(f64::NAN));
-        writeln!(
-            report,
-            "| {name} | {} | {} | {} | {:.2} | {} |",
-            shown(of(name, &rate)),
-            shown(of(name, &by_process)),
-            shown(of(name, &by_both)),
-            of(name, &rate).0 / bare,
-            shown(peak)
-        )
-        .unwrap();
-    }
-    let peers = || {
-        contenders.iter().filter_map(|contender| match contender {
-            Contender::Peer(peer) => Some(peer),
-            Contender::Ours(_) => None,
-        })
-    };
-    if peers().next().is_some() {
-        let versions = peers::versions();
-        writeln!(report, "\nPeers: {versions}. Their rows are those of `run` with `activity` alone, cell for cell at every level.\n").unwrap();
-        for peer in peers() {
-            writeln!(report, "- {}: `{}`", peer.name, peer.settings()).unwrap();
-        }
-    }
-    eprintln!("{report}");
-    if let Ok(path) = std::env::var("GPADLIVE_PROOF_REPORT") {
-        fs::write(path, report).unwrap();
-    }
-}
-
 fn main() {
     // `cargo test --benches` runs this too: there a benchmark has nothing to show.
     if !std::env::args().any(|argument| argument == "--bench") {
@@ -492,16 +450,40 @@ fn main() {
     let asked: Vec<u32> = asked.iter().flat_map(|word| word.parse()).collect();
     let thousands = asked.first().copied().unwrap_or(1_000);
     let rounds = asked.get(1).copied().unwrap_or(3);
+    let (at_rate, words): (Vec<_>, Vec<_>) = (words.into_iter())
+        .partition(|word| word.starts_with(steady::RATE) || word.starts_with(steady::SECONDS));
+    let pace = steady::Pace::of(&at_rate);
     let contenders = Contender::chosen(&words);
     if contenders.iter().any(|it| matches!(it, Contender::Peer(_))) {
         peers::prepare();
     }
     let (mut all, mut rows, mut appointments) = (Vec::new(), Cells::new(), 0);
     for at in 1..=rounds {
-        for contender in &contenders {
+        for contender in contenders.iter().filter(|_| thousands > 0) {
             eprintln!("round {at} of {rounds}: {}", contender.name());
             appointments = round(*contender, thousands, &mut all, &mut rows);
         }
     }
-    report(thousands, rounds, appointments, &contenders, &all);
+    let (mut steadily, mut rows) = (Vec::new(), Cells::new());
+    if let Some(pace) = pace {
+        let input = pace.input();
+        for at in 1..=rounds {
+            for contender in &contenders {
+                eprintln!("round {at} of {rounds}, {pace}: {}", contender.name());
+                steadily.push(steady::measure(*contender, pace, &input, &mut rows));
+            }
+        }
+    }
+    let mut text = report::head(&std::env::args().collect::<Vec<_>>());
+    if thousands > 0 {
+        text += &report::throughput(appointments, &contenders, &all);
+    }
+    if let Some(pace) = pace {
+        text += &report::steady(pace, &contenders, &steadily);
+    }
+    text += &report::peers(&contenders, pace.is_some());
+    eprintln!("{text}");
+    if let Ok(path) = std::env::var("GPADLIVE_PROOF_REPORT") {
+        fs::write(path, text).unwrap();
+    }
 }

@@ -18,10 +18,14 @@ use super::support::instance::Seen;
 use super::{Measured, NOW, client, until_all_is_committed};
 
 /// The group and the topics of every peer: each has a broker of its own.
-const GROUP: &str = "peer";
-const ROWS: &str = "peer.rows";
-/// No row for so long: the second stage has nothing left.
+pub const GROUP: &str = "peer";
+pub const ROWS: &str = "peer.rows";
+/// No row for so long: nothing is left to be written.
 const SILENCE: Duration = Duration::from_secs(3);
+/// The second stage is behind the first for no longer than this, however busy the machine.
+const BEHIND: Duration = Duration::from_mins(2);
+/// What is tried: options of the Java machine, which begin with a dash, and settings, which overrule those below.
+const TRIED: &str = "GPADLIVE_PEER_SETTINGS";
 
 /// A contender on the Java machine (`benches/peers`). What it was tuned to, and what was tried, is in
 /// `docs/decisions/0029-peers-are-tuned-and-must-agree.md`.
@@ -34,6 +38,8 @@ pub struct Peer {
     class: &'static str,
     machine: &'static [&'static str],
     settings: &'static [&'static str],
+    /// In place of the former where latency is measured and not throughput.
+    steady: &'static [&'static str],
 }
 
 /// Of Kafka Streams, whatever the stores.
@@ -47,14 +53,18 @@ macro_rules! streams {
             "producer.linger.ms=50",
             "producer.buffer.memory=134217728",
             "consumer.max.poll.records=5000",
-            "consumer.fetch.min.bytes=65536",
+            "consumer.fetch.max.wait.ms=20",
             "consumer.max.partition.fetch.bytes=4194304",
+            "consumer.group.instance.id=peer",
             "buffered.records.per.partition=5000",
             "max.task.idle.ms=-1",
             $($setting),*
         ]
     };
 }
+
+/// The default of a job that is exactly once, and batches that do not wait for company.
+const STREAMS_STEADY: &[&str] = &["commit.interval.ms=100", "producer.linger.ms=5"];
 
 /// Of Flink, whatever the form.
 macro_rules! flink {
@@ -68,12 +78,18 @@ macro_rules! flink {
             "producer.batch.size=262144",
             "producer.linger.ms=50",
             "consumer.max.poll.records=5000",
-            "consumer.fetch.min.bytes=65536",
+            "consumer.fetch.max.wait.ms=20",
             "consumer.max.partition.fetch.bytes=4194304",
             $($setting),*
         ]
     };
 }
+
+/// A row is committed with its checkpoint.
+const FLINK_STEADY: &[&str] = &[
+    "execution.checkpointing.interval=100ms",
+    "producer.linger.ms=5",
+];
 
 const OPEN: [&str; 2] = [
     "--add-opens=java.base/java.util=ALL-UNNAMED",
@@ -92,6 +108,7 @@ pub const PEERS: [Peer; 5] = [
             "cached=true",
             "statestore.cache.max.bytes=536870912"
         ),
+        steady: STREAMS_STEADY,
     },
     Peer {
         word: "streams-memory",
@@ -100,6 +117,7 @@ pub const PEERS: [Peer; 5] = [
         class: "peers.Streams",
         machine: &["-Xms4g", "-Xmx4g", "-XX:+UseParallelGC"],
         settings: streams!("memory", "cached=false"),
+        steady: STREAMS_STEADY,
     },
     Peer {
         word: "streams-map",
@@ -108,6 +126,7 @@ pub const PEERS: [Peer; 5] = [
         class: "peers.Streams",
         machine: &["-Xms4g", "-Xmx4g", "-XX:+UseParallelGC"],
         settings: streams!("map", "cached=false"),
+        steady: STREAMS_STEADY,
     },
     Peer {
         word: "flink-stream",
@@ -116,6 +135,7 @@ pub const PEERS: [Peer; 5] = [
         class: "peers.FlinkStream",
         machine: &["-Xms4g", "-Xmx4g", "-XX:+UseParallelGC", OPEN[0], OPEN[1]],
         settings: flink!(),
+        steady: FLINK_STEADY,
     },
     Peer {
         word: "flink-table",
@@ -128,11 +148,16 @@ pub const PEERS: [Peer; 5] = [
             "table.exec.mini-batch.allow-latency=1s",
             "table.exec.mini-batch.size=20000"
         ),
+        steady: &[
+            FLINK_STEADY[0],
+            FLINK_STEADY[1],
+            "table.exec.mini-batch.allow-latency=50ms",
+        ],
     },
 ];
 
 /// A row of `activity`: level, codes, day, and the indexes of status, HCP type, mode and waiting band.
-type Cell = (char, String, i32, [usize; 4]);
+pub type Cell = (char, String, i32, [usize; 4]);
 
 /// What stands: cell by cell, the appointments.
 pub type Cells = BTreeMap<Cell, i64>;
@@ -171,14 +196,17 @@ pub fn versions() -> String {
 }
 
 /// A peer at work; killed with its handle.
-struct Running {
+pub struct Running {
     child: Child,
     log: PathBuf,
-    _directory: tempfile::TempDir,
 }
 
 impl Running {
-    fn log(&self) -> String {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 }
@@ -193,72 +221,98 @@ impl Drop for Running {
     }
 }
 
+fn tried() -> Vec<String> {
+    let tried = std::env::var(TRIED).unwrap_or_default();
+    tried.split_whitespace().map(str::to_owned).collect()
+}
+
 impl Peer {
     /// Settings as the report prints them.
     pub fn settings(&self) -> String {
         let all = self.machine.iter().chain(self.settings);
-        all.copied().collect::<Vec<_>>().join(" ")
+        let all = all.map(|&word| word.to_owned()).chain(tried());
+        all.collect::<Vec<_>>().join(" ")
     }
 
-    fn start(&self, kafka: &Kafka) -> Running {
-        let directory = tempfile::tempdir().unwrap();
-        let log = directory.path().join("log");
+    /// What is other at a steady rate, as the report prints it.
+    pub fn steady_settings(&self) -> String {
+        self.steady.join(" ")
+    }
+
+    /// Its state lies in `directory`, and is found there when it is started again.
+    pub fn start(&self, kafka: &Kafka, directory: &Path, is_steady: bool) -> Running {
+        let log = directory.join("peer.log");
         let libs = root()
             .join(".cache/peers")
             .join(self.library)
             .join("libs/*");
         let classes = root().join("target/peers/classes");
         let now = Timestamp::parse(NOW).unwrap().0.to_string();
+        let (machine, settings): (Vec<_>, Vec<_>) =
+            tried().into_iter().partition(|word| word.starts_with('-'));
+        let output = fs::File::options().create(true).append(true).open(&log);
         let child = Command::new("java")
             .args(self.machine)
+            .args(machine)
             .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
             .args(["-cp", &format!("{}:{}", classes.display(), libs.display())])
             .args([self.class, &kafka.brokers()])
             .arg(root().join("deploy/reference/sds_role_groups.csv"))
-            .args([now, directory.path().join("state").display().to_string()])
+            .args([now, directory.join("state").display().to_string()])
             .args(self.settings)
+            .args(if is_steady { self.steady } else { &[] })
+            .args(settings)
             .stdout(Stdio::null())
-            .stderr(fs::File::create(&log).unwrap())
+            .stderr(output.unwrap())
             .spawn()
             .unwrap();
-        Running {
-            child,
-            log,
-            _directory: directory,
-        }
+        Running { child, log }
     }
 
     /// Runs it until it has committed every record, measured once the broker and the Java machine are warm as `run` is, then until
-    /// no row comes any more.
+    /// its rows are there.
     ///
     /// # Panics
-    /// When its rows are not `expected`, cell for cell.
+    /// When they are not `expected`, cell for cell.
     pub fn measure(&self, kafka: &Kafka, broker: u32, records: f64, expected: &Cells) -> Measured {
         let watch = client(kafka, GROUP);
-        let running = self.start(kafka);
-        let of = (&watch, running.child.id(), broker);
+        let directory = tempfile::tempdir().unwrap();
+        let running = self.start(kafka, directory.path(), false);
+        let of = (&watch, running.pid(), broker);
         let measured = until_all_is_committed(self.name, of, records, &|| running.log());
-        wait_until_silent(kafka);
-        must_be(self.name, &theirs(kafka), expected);
+        must_come_to(self.name, kafka, expected);
         measured
     }
 }
 
-fn wait_until_silent(kafka: &Kafka) {
+/// Waits until the rows are what they must be and no more come: what the first stage has committed is still on its way through the second.
+///
+/// # Panics
+/// When they do not come to that.
+pub fn must_come_to(name: &str, kafka: &Kafka, expected: &Cells) {
     let log = kafka.open("peer-ends");
-    let (mut end, mut since) = (-1, Instant::now());
-    while since.elapsed() < SILENCE {
-        let now = log.ends(ROWS, 0).unwrap().end;
-        if now != end {
-            (end, since) = (now, Instant::now());
+    let began = Instant::now();
+    loop {
+        let (end, cells) = (log.ends(ROWS, 0).unwrap().end, theirs(kafka));
+        if cells != *expected {
+            if began.elapsed() > BEHIND {
+                must_be(name, &cells, expected);
+            }
+            sleep(Duration::from_secs(1));
+            continue;
         }
-        sleep(Duration::from_millis(100));
+        let seconds = began.elapsed().as_secs_f64();
+        sleep(SILENCE);
+        if log.ends(ROWS, 0).unwrap().end == end {
+            eprintln!("{name}: {} cells, right after {seconds:.1} s", cells.len());
+            return;
+        }
     }
 }
 
 /// # Panics
 /// With the first cells that differ.
-fn must_be(name: &str, cells: &Cells, expected: &Cells) {
+pub fn must_be(name: &str, cells: &Cells, expected: &Cells) {
     assert!(!expected.is_empty(), "there are rows to compare with");
     let all = expected.keys().chain(cells.keys());
     let differ = all.filter(|cell| cells.get(*cell) != expected.get(*cell));
@@ -282,6 +336,12 @@ pub fn ours(kafka: &Kafka) -> Cells {
 }
 
 fn cell(row: &Row) -> (Cell, i64) {
+    let appointments = row.figures.as_ref().expect("a row that stands").counts[0].1;
+    (cell_of(row), appointments)
+}
+
+/// The cell that a row of ours is about.
+pub fn cell_of(row: &Row) -> Cell {
     let value = |name| {
         let found = row.dimensions.iter().find(|(known, _)| *known == name);
         found.map_or("", |(_, value)| value)
@@ -306,32 +366,36 @@ fn cell(row: &Row) -> (Cell, i64) {
         WaitingBand::from_label(value("waiting_band")).map(WaitingBand::index),
     ];
     let dimensions = dimensions.map(|index| index.expect("a published value"));
-    let appointments = row.figures.as_ref().expect("a row that stands").counts[0].1;
-    ((level, codes, from.0, dimensions), appointments)
+    (level, codes, from.0, dimensions)
 }
 
-/// The rows that a peer has committed, by the encoding of `benches/peers/src/peers/Rows.java`.
+/// The rows that a peer has committed.
 fn theirs(kafka: &Kafka) -> Cells {
     let mut cells = Cells::new();
     for (key, value) in Seen::new(kafka).records(ROWS) {
-        let (head, codes) = key.split_at(7);
-        let [d1, d2, d3, d4, high, low, level] = *head else {
-            panic!("{key:?} is too short for the key of a row")
-        };
-        let dimensions = usize::from(high) << 8 | usize::from(low);
-        let dimensions = [
-            dimensions >> 8,
-            dimensions >> 6 & 3,
-            dimensions >> 3 & 7,
-            dimensions & 7,
-        ];
-        let codes = String::from_utf8(codes.to_vec()).unwrap();
-        let day = i32::from_be_bytes([d1, d2, d3, d4]);
-        let cell = (char::from(level), codes, day, dimensions);
+        let cell = their_cell(&key);
         match value {
             Some(value) => cells.insert(cell, i64::from_be_bytes(value.try_into().unwrap())),
             None => cells.remove(&cell),
         };
     }
     cells
+}
+
+/// The cell of a row's key, by the encoding of `benches/peers/src/peers/Rows.java`.
+pub fn their_cell(key: &[u8]) -> Cell {
+    let (head, codes) = key.split_at(7);
+    let [d1, d2, d3, d4, high, low, level] = *head else {
+        panic!("{key:?} is too short for the key of a row")
+    };
+    let dimensions = usize::from(high) << 8 | usize::from(low);
+    let dimensions = [
+        dimensions >> 8,
+        dimensions >> 6 & 3,
+        dimensions >> 3 & 7,
+        dimensions & 7,
+    ];
+    let codes = String::from_utf8(codes.to_vec()).unwrap();
+    let day = i32::from_be_bytes([d1, d2, d3, d4]);
+    (char::from(level), codes, day, dimensions)
 }

@@ -8,6 +8,8 @@ mod output;
 mod reader;
 mod scan;
 mod security;
+#[cfg(feature = "measure-without-transactions")]
+mod without;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -265,6 +267,10 @@ impl Log for KafkaLog {
     }
 
     fn output(&self, name: &str) -> Result<Box<dyn Output>, LogError> {
+        #[cfg(feature = "measure-without-transactions")]
+        if let Some(output) = without::open(&self.settings, &self.group, name) {
+            return output;
+        }
         output::open(&self.settings, &self.group, name)
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{Consumer, ConsumerGroupMetadata};
@@ -100,19 +101,12 @@ pub(super) fn open(
 ) -> Result<Box<dyn Output>, LogError> {
     let name = format!("{}-{name}", settings.group);
     let doing = || format!("fencing earlier producers of {name}");
-    let producer: BaseProducer<Deliveries> = client(settings)
+    let producer: BaseProducer<Deliveries> = producer(settings)
         .set("transactional.id", &name)
         .set(
             "transaction.timeout.ms",
             TRANSACTION.as_millis().to_string(),
         )
-        // Of the Java client, so that a key lands in the same partition whoever sends it.
-        .set("partitioner", "murmur2_random")
-        // `flush` does not override it: every commit would wait this long.
-        .set("linger.ms", "1")
-        .set("compression.type", "lz4")
-        .set("message.max.bytes", LARGEST.to_string())
-        .set("queue.buffering.max.messages", "1000000")
         .create_with_context(Deliveries::default())
         .map_err(|error| LogError::new(Remedy::Stop, doing(), error))?;
     producer.init_transactions(FENCING).map_err(|error| {
@@ -127,6 +121,20 @@ pub(super) fn open(
         producer: Some(producer),
         group: Arc::clone(group),
     }))
+}
+
+/// What a task's producer is, whatever its guarantee.
+pub(super) fn producer(settings: &config::Kafka) -> ClientConfig {
+    let mut config = client(settings);
+    config
+        // Of the Java client, so that a key lands in the same partition whoever sends it.
+        .set("partitioner", "murmur2_random")
+        // `flush` does not override it: every commit would wait this long.
+        .set("linger.ms", "1")
+        .set("compression.type", "lz4")
+        .set("message.max.bytes", LARGEST.to_string())
+        .set("queue.buffering.max.messages", "1000000");
+    config
 }
 
 impl Output for KafkaOutput {
@@ -239,12 +247,7 @@ fn write(
         send(producer, &record, TRANSACTION)?;
     }
     crash::pass(Point::Produced);
-    let mut list = TopicPartitionList::with_capacity(transaction.positions.len());
-    for position in &transaction.positions {
-        let mut element = list.add_partition(&position.topic, position.partition);
-        element.set_offset(Offset::Offset(position.next))?;
-        element.set_metadata(&transaction.note);
-    }
+    let list = positions(transaction)?;
     let offsets = |within| producer.send_offsets_to_transaction(&list, member, within);
     offsets(TRANSACTION)
         .map_err(Failure::from)
@@ -268,6 +271,17 @@ fn write(
         });
     }
     Ok(())
+}
+
+/// What is committed with a transaction's records: the positions, and its note beside each.
+pub(super) fn positions(transaction: &Transaction) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::with_capacity(transaction.positions.len());
+    for position in &transaction.positions {
+        let mut element = list.add_partition(&position.topic, position.partition);
+        element.set_offset(Offset::Offset(position.next))?;
+        element.set_metadata(&transaction.note);
+    }
+    Ok(list)
 }
 
 /// Says which topics of the transaction there are not, or what librdkafka has given it up for and which topics it is

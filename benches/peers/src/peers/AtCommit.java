@@ -73,9 +73,10 @@ final class AtCommit implements StateStore, CachedStateStore<Object, Object> {
         isOpen = false;
     }
 
+    /** A process with such a store keeps its name, and so its transactions' ids: killed and started again, it fences itself at once. */
     @Override
     public boolean persistent() {
-        return false;
+        return true;
     }
 
     @Override

@@ -1,10 +1,15 @@
 package peers;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
+import java.util.stream.Stream;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
@@ -18,8 +23,6 @@ import org.apache.flink.connector.kafka.source.reader.deserializer.KafkaRecordDe
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.util.Collector;
-import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.ProducerRecord;
 
@@ -59,8 +62,19 @@ final class FlinkJob {
             }
         }
         parallelism = Integer.parseInt(configuration.getString("parallelism.default", "1"));
-        try (Admin admin = Admin.create(Map.of("bootstrap.servers", brokers))) {
-            admin.createTopics(List.of(new NewTopic(ROWS, 1, (short) 1))).all().get();
+        newestCheckpoint(Path.of(arguments[3])).ifPresent(path -> configuration.setString("execution.state-recovery.path", path));
+        Topics.make(brokers, ROWS);
+    }
+
+    /** What an earlier process has left: one process is no cluster that would remember it. */
+    private static Optional<String> newestCheckpoint(Path directory) throws IOException {
+        if (!Files.isDirectory(directory)) {
+            return Optional.empty();
+        }
+        try (Stream<Path> all = Files.walk(directory, 3)) {
+            return all.filter(path -> path.endsWith("_metadata"))
+                .max(Comparator.comparingLong(path -> path.toFile().lastModified()))
+                .map(path -> path.getParent().toUri().toString());
         }
     }
 

@@ -7,8 +7,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
-import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.Serdes;
@@ -32,6 +30,9 @@ import org.apache.kafka.streams.state.Stores;
  * <pre>
  * eight topics ─ fold (slots, consultations) ─ peer.deltas, one partition ─ roll-up (rows) ─ peer.rows
  * </pre>
+ *
+ * What is sent carries the time of its commit. With a timestamp of long ago it would be older than any retention, and the broker
+ * would delete it half a minute after its own start.
  */
 final class Streams {
     private static final String DELTAS = "peer.deltas";
@@ -56,9 +57,7 @@ final class Streams {
             String[] nameAndValue = setting.split("=", 2);
             properties.put(nameAndValue[0], nameAndValue[1]);
         }
-        try (Admin admin = Admin.create(Map.of("bootstrap.servers", brokers))) {
-            admin.createTopics(List.of(new NewTopic(DELTAS, 1, (short) 1), new NewTopic(ROWS, 1, (short) 1))).all().get();
-        }
+        Topics.make(brokers, DELTAS, ROWS);
         KafkaStreams streams = new KafkaStreams(topology(reference, now, arguments[4], isCached), properties);
         streams.setUncaughtExceptionHandler(error -> {
             error.printStackTrace();
@@ -83,7 +82,8 @@ final class Streams {
         topology.addSink("out-deltas", DELTAS, bytesOut, bytesOut, "fold");
         topology.addSource("in-deltas", bytesIn, bytesIn, DELTAS);
         topology.addProcessor("roll-up", RollUp::new, "in-deltas");
-        topology.addStateStore(store("rows", stores, isCached), "roll-up");
+        // Written at the commit alone, once a row: a cache would be flushed before or after that, as the order of stores has it.
+        topology.addStateStore(store("rows", stores, false), "roll-up");
         topology.addStateStore(AtCommit.builder("changed"), "roll-up");
         topology.addSink("out-rows", ROWS, bytesOut, bytesOut, "roll-up");
         return topology;
@@ -126,7 +126,10 @@ final class Streams {
             slotStore = given.getStateStore("slots");
             consultationStore = given.getStateStore("consultations");
             AtCommit atCommit = given.getStateStore("deltas");
-            atCommit.hand(() -> deltas.drain((key, value) -> given.forward(new Record<>(key, value, 0))));
+            atCommit.hand(() -> {
+                long now = given.currentSystemTimeMs();
+                deltas.drain((key, value) -> given.forward(new Record<>(key, value, now)));
+            });
         }
 
         @Override
@@ -180,6 +183,7 @@ final class Streams {
         }
 
         private void send() {
+            long now = context.currentSystemTimeMs();
             for (Map.Entry<Bytes, long[]> changed : new ArrayList<>(changes.entrySet())) {
                 long change = changed.getValue()[0];
                 if (change == 0) {
@@ -193,7 +197,7 @@ final class Streams {
                     Fingerprint.put(value, 0, count);
                 }
                 rows.put(changed.getKey(), value);
-                context.forward(new Record<>(changed.getKey().get(), value, 0));
+                context.forward(new Record<>(changed.getKey().get(), value, now));
             }
             changes.clear();
         }
