@@ -188,9 +188,9 @@ impl Folder {
             let Some(story) = story else { continue };
             for (event, count, minute) in story.differing(other.as_ref()) {
                 let count = i64::from(count);
-                let Some(wait) = aggregate.measure_event(event, count, story.events, sums) else {
+                if !aggregate.measure_event(event, count, story.events, sums) {
                     continue;
-                };
+                }
                 let at = Contribution {
                     key: Key {
                         place: story.groups.practice,
@@ -200,6 +200,7 @@ impl Folder {
                     groups: story.groups,
                     supplier: story.supplier,
                 };
+                let wait = aggregate.wait_column(event, story.events);
                 let wait = wait.map(|column| (column, count));
                 self.add_event(aggregate, at, (sums, wait), sign);
             }

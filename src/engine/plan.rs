@@ -28,10 +28,6 @@ struct Packed {
 }
 
 /// One aggregate, compiled.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent properties of a declaration, not states of a machine"
-)]
 #[derive(Debug, Clone)]
 pub struct Aggregate {
     pub name: Arc<str>,
@@ -297,27 +293,28 @@ impl Aggregate {
         any != 0
     }
 
-    /// What an event that has happened `count` times adds, measure by measure, and to which column of the histogram;
-    /// `None` if nothing.
+    /// What an event that has happened `count` times adds, measure by measure; `false` if nothing.
     pub(super) fn measure_event(
         &self,
         event: Event,
         count: i64,
         events: &Events,
         sums: &mut [i64],
-    ) -> Option<Option<usize>> {
+    ) -> bool {
         let mut any = 0;
         for (sum, measure) in sums.iter_mut().zip(&self.measures) {
             *sum = count * i64::from(events.counts_as(event, *measure));
             any |= *sum;
         }
-        let described = &events.described;
-        let wait =
-            (described.wait_days).filter(|_| event == Event::Booked && !self.quantiles.is_empty());
-        let column = wait
-            .and_then(waits::bucket)
-            .map(|bucket| self.measures.len() + bucket);
-        (any != 0).then_some(column)
+        any != 0
+    }
+
+    /// The column of the histogram of waits that an event counts in, if it does.
+    pub(super) fn wait_column(&self, event: Event, events: &Events) -> Option<usize> {
+        let counts = event == Event::Booked && !self.quantiles.is_empty();
+        let wait = events.described.wait_days.filter(|_| counts);
+        let bucket = wait.and_then(waits::bucket)?;
+        Some(self.measures.len() + bucket)
     }
 
     #[inline]
@@ -328,6 +325,7 @@ impl Aggregate {
     }
 
     /// The names and values that a packed key stands for.
+    #[must_use]
     pub fn labels(
         &self,
         packed: u64,

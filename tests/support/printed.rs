@@ -5,6 +5,7 @@
 #![allow(
     dead_code,
     clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
     reason = "every test binary uses its own part, and fails as its tests do"
 )]
 
