@@ -1,8 +1,6 @@
 //! Days, local times and instants: everything local is Europe/London.
 
-use std::sync::LazyLock;
-
-use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveDateTime, Offset, TimeZone};
+use chrono::{DateTime, Months, NaiveDate, NaiveDateTime, Offset, TimeZone};
 
 pub const MILLIS_PER_SECOND: i64 = 1_000;
 pub const MILLIS_PER_MINUTE: i64 = 60_000;
@@ -23,6 +21,13 @@ impl Day {
     #[must_use]
     pub const fn date(self) -> Option<NaiveDate> {
         NaiveDate::from_epoch_days(self.0)
+    }
+
+    /// Whether it has a date: every record asks several times, and needs none of them.
+    #[inline]
+    #[must_use]
+    pub const fn has_date(self) -> bool {
+        NaiveDate::MIN.to_epoch_days() <= self.0 && self.0 <= NaiveDate::MAX.to_epoch_days()
     }
 
     /// `year`, `month` 1–12, `day` 1–31; `None` if there is no such day.
@@ -247,36 +252,49 @@ const fn year_near(millis: i64) -> i64 {
 }
 
 /// The years that one rule has held for, as far as the time-zone tables go.
-const RULED: std::ops::RangeInclusive<i64> = 1996..=2037;
+const RULED: std::ops::Range<i64> = 1996..2038;
+const RULED_YEARS: usize = (RULED.end - RULED.start) as usize;
 
 /// Every record asks for the summer time of its year.
-static SUMMER_TIMES: LazyLock<Vec<(i64, i64)>> = LazyLock::new(|| {
-    RULED
-        .map(|year| summer_time_by_rule(year as i32).unwrap_or((0, 0)))
-        .collect()
-});
+static SUMMER_TIMES: [(i64, i64); RULED_YEARS] = summer_times();
+
+const fn summer_times() -> [(i64, i64); RULED_YEARS] {
+    let mut all = [(0, 0); RULED_YEARS];
+    let mut at = 0;
+    while at < RULED_YEARS {
+        all[at] = summer_time_by_rule(RULED.start as i32 + at as i32);
+        at += 1;
+    }
+    all
+}
 
 /// Summer time `[start, end)` of a year, in UTC milliseconds. Years without the rule go through the
 /// time-zone tables.
 fn summer_time(year: i64) -> Option<(i64, i64)> {
-    let at = usize::try_from(year - RULED.start()).ok()?;
+    let at = usize::try_from(year - RULED.start).ok()?;
     SUMMER_TIMES.get(at).copied()
 }
 
 /// The last Sundays of March and October at 01:00Z, the rule in force since 1996.
-fn summer_time_by_rule(year: i32) -> Option<(i64, i64)> {
-    let last_sunday = |month: u32| {
-        // March and October have 31 days.
-        let last = NaiveDate::from_ymd_opt(year, month, 31)?;
-        let back = last.weekday().num_days_from_sunday();
-        Some(i64::from(last.to_epoch_days()) - i64::from(back))
-    };
-    let at_one = |day: i64| day * MILLIS_PER_DAY + MILLIS_PER_HOUR;
-    Some((at_one(last_sunday(3)?), at_one(last_sunday(10)?)))
+const fn summer_time_by_rule(year: i32) -> (i64, i64) {
+    const fn last_sunday(month: Month) -> i64 {
+        let last = month.last_day().0 as i64;
+        // 1970-01-01 was a Thursday.
+        last - (last + 4).rem_euclid(7)
+    }
+    const fn at_one(day: i64) -> i64 {
+        day * MILLIS_PER_DAY + MILLIS_PER_HOUR
+    }
+    (
+        at_one(last_sunday(Month::new(year, 2))),
+        at_one(last_sunday(Month::new(year, 9))),
+    )
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::Datelike;
+
     use super::*;
 
     fn local(text: &str) -> Local {
@@ -356,6 +374,17 @@ mod tests {
             local("2022-10-30T01:50").minutes_until(local("2022-10-30T02:10")),
             80
         );
+    }
+
+    #[test]
+    fn a_day_has_a_date_where_the_calendar_has_one() {
+        let (first, last) = (
+            NaiveDate::MIN.to_epoch_days(),
+            NaiveDate::MAX.to_epoch_days(),
+        );
+        for day in [i32::MIN, first - 1, first, 0, last, last + 1, i32::MAX] {
+            assert_eq!(Day(day).has_date(), Day(day).date().is_some(), "{day}");
+        }
     }
 
     #[test]

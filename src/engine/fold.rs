@@ -1,20 +1,20 @@
 //! Facts to rows: signed sums at practice level, and deltas for the levels above.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::domain::aggregate::{Figures, Follows, Published, Row, Span};
+use crate::domain::aggregate::{Follows, Row};
 use crate::domain::place::{Level, Place};
-use crate::domain::reference::{PlaceIndex, Reference};
-use crate::domain::time::{Day, Local, Timestamp};
+use crate::domain::reference::Reference;
+use crate::domain::time::Timestamp;
 use crate::domain::topic::Supplier;
 
 use super::ahead::Ahead;
 use super::changes::Changes;
 use super::fact::{Fact, Parts};
-use super::places::{Places, Ranks};
+use super::places::{Grouped, Groups, Places, Ranks};
 use super::plan::{Aggregate, AggregatePlan};
-use super::rolling::{Rolled, Windows, end_of};
+use super::printed::{CLOSED_AT_ONCE, close_days, closed_day, rolled_row, row};
+use super::rolling::{Windows, end_of};
 use super::rows::{Rows, publish, standing_of};
 use super::story::Story;
 use super::table::{Key, Table};
@@ -237,41 +237,6 @@ pub struct Fold {
     /// Of the fact that stood, then of the one that stands.
     sums: Vec<i64>,
     grouped: Grouped,
-}
-
-/// The places that rows and deltas are grouped by, interned by the index of a practice's row.
-#[derive(Debug, Default)]
-struct Grouped {
-    places: Places,
-    known: Vec<Option<Groups>>,
-}
-
-/// What one practice's row is grouped by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Groups {
-    practice: u32,
-    with_pcn: u32,
-    without_pcn: u32,
-}
-
-impl Grouped {
-    fn of(&mut self, reference: &Reference, place: PlaceIndex) -> Groups {
-        let at = place.0 as usize;
-        if let Some(Some(known)) = self.known.get(at) {
-            return *known;
-        }
-        let whole = reference.place(place);
-        let groups = Groups {
-            practice: self.places.number(whole.at(Level::Practice)),
-            with_pcn: self.places.number(whole.above_practice(true)),
-            without_pcn: self.places.number(whole.above_practice(false)),
-        };
-        if self.known.len() <= at {
-            self.known.resize(at + 1, None);
-        }
-        self.known[at] = Some(groups);
-        groups
-    }
 }
 
 impl Fold {
@@ -564,85 +529,4 @@ impl Fold {
         }
         self.is_closing = room == 0;
     }
-}
-
-/// Rows that a settlement publishes only because their windows have closed.
-pub(super) const CLOSED_AT_ONCE: usize = 5_000;
-
-/// Whether the window of days that begins there is closed, as [`Closed::of`] answers.
-pub(super) fn closed_day(aggregate: &Aggregate, closed: Closed, window: i32) -> Option<bool> {
-    let end = aggregate.window.end(Day(window));
-    closed.of(Local::new(end, 0).to_utc())
-}
-
-/// Hands over rows of windows of days that have closed since they were published.
-pub(super) fn close_days(
-    aggregate: &Aggregate,
-    rows: &mut Rows,
-    (closed, as_of): (Closed, Timestamp),
-    room: &mut usize,
-    see: impl FnMut(Key, &[i64], Published),
-) {
-    let to = closed.to.map(Timestamp::london_day);
-    let closed = |window| closed_day(aggregate, closed, window);
-    rows.close(to, room, closed, as_of, see);
-}
-
-/// A row of a window of event time, as it is published.
-pub(super) fn rolled_row(
-    aggregate: &Aggregate,
-    at: (Level, &Place),
-    rolled: &Rolled<'_>,
-    published: Published,
-) -> Row {
-    let span = (
-        aggregate.span(rolled.at, rolled.key.window),
-        rolled.key.dimensions,
-    );
-    let sums = (rolled.figures, rolled.change);
-    row(aggregate, at, span, sums, published)
-}
-
-/// A row as it is published: its sums, and by how much they have changed (not at all: nothing).
-pub(super) fn row(
-    aggregate: &Aggregate,
-    (level, place): (Level, &Place),
-    (window, dimensions): (Span, u64),
-    (sums, change): (&[i64], &[i64]),
-    published: Published,
-) -> Row {
-    let printed = place.printed_codes(level);
-    let labels = aggregate.labels(dimensions);
-    let mut named = Vec::with_capacity(printed.len() + labels.len());
-    let printed = printed.into_iter();
-    named.extend(printed.map(|(name, code)| (name, Cow::Owned(code.to_owned()))));
-    named.extend(labels.map(|(name, value)| (name, Cow::Borrowed(value))));
-    let mut stood = sums.to_vec();
-    for (stood, change) in stood.iter_mut().zip(change) {
-        *stood -= change;
-    }
-    Row {
-        aggregate: aggregate.name.clone(),
-        level,
-        code: place.code(level).to_owned(),
-        window,
-        dimensions: named,
-        figures: figures(aggregate, sums),
-        stood: figures(aggregate, &stood),
-        published,
-    }
-}
-
-/// What sums say; `None` where there is nothing.
-fn figures(aggregate: &Aggregate, sums: &[i64]) -> Option<Figures> {
-    let is_empty = sums.iter().all(|sum| *sum == 0);
-    (!is_empty).then(|| Figures {
-        counts: aggregate
-            .measures
-            .iter()
-            .zip(sums)
-            .map(|(measure, sum)| (measure.label(), *sum))
-            .collect(),
-        ratios: aggregate.ratios_of(sums),
-    })
 }

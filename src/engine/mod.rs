@@ -10,6 +10,7 @@ pub mod keep;
 pub mod ledger;
 pub mod places;
 pub mod plan;
+mod printed;
 mod queue;
 mod read;
 mod reconcile;

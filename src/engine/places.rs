@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::domain::place::{Code, Place};
+use crate::domain::place::{Code, Level, Place};
+use crate::domain::reference::{PlaceIndex, Reference};
 
 use super::state::block::{Fields, Kept, put_text};
 
@@ -120,5 +121,40 @@ impl Kept for Places {
         }
         self.all[number] = Arc::new(place);
         fields.end()
+    }
+}
+
+/// The places that rows and deltas are grouped by, interned by the index of a practice's row.
+#[derive(Debug, Default)]
+pub(super) struct Grouped {
+    pub places: Places,
+    known: Vec<Option<Groups>>,
+}
+
+/// What one practice's row is grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Groups {
+    pub practice: u32,
+    pub with_pcn: u32,
+    pub without_pcn: u32,
+}
+
+impl Grouped {
+    pub fn of(&mut self, reference: &Reference, place: PlaceIndex) -> Groups {
+        let at = place.0 as usize;
+        if let Some(Some(known)) = self.known.get(at) {
+            return *known;
+        }
+        let whole = reference.place(place);
+        let groups = Groups {
+            practice: self.places.number(whole.at(Level::Practice)),
+            with_pcn: self.places.number(whole.above_practice(true)),
+            without_pcn: self.places.number(whole.above_practice(false)),
+        };
+        if self.known.len() <= at {
+            self.known.resize(at + 1, None);
+        }
+        self.known[at] = Some(groups);
+        groups
     }
 }

@@ -15,12 +15,13 @@ use super::read;
 use super::state::moments::Moments;
 use super::state::native::{self, Id};
 use super::state::slot::CategorySource;
+use super::state::slots::SlotIndex;
 use super::state::{consultations, slot};
 use super::task::{Categorised, Task};
 
 /// Versions that wait together: enough that their lines of memory come together, few enough that
 /// they stay in the first cache.
-const LENGTH: usize = 32;
+pub(super) const TOGETHER: usize = 32;
 
 /// One admitted version, as it will be held.
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +101,7 @@ impl Task {
 
     fn push(&mut self, queued: Queued) {
         self.queue.push(queued);
-        if self.queue.len() == LENGTH {
+        if self.queue.len() == TOGETHER {
             self.drain();
         }
     }
@@ -137,10 +138,29 @@ impl Task {
                 seen ^= self.consultations.approach(consultation.identity);
             }
         }
-        let mut heads = [None; LENGTH];
+        let mut heads = [None; TOGETHER];
         for (head, queued) in heads.iter_mut().zip(queue) {
             let slot = slot_of(queued).and_then(|identity| self.slots.find(identity));
+            if let (Some(slot), Some(moments)) = (slot, self.slots.moments()) {
+                seen ^= moments.approach(slot.0);
+            }
             *head = slot.and_then(|slot| self.slots.get(slot).first_consultation());
+        }
+        for head in heads.into_iter().flatten() {
+            seen ^= self.consultations.get(head).version().0 as u64;
+        }
+        black_box(seen);
+    }
+
+    /// As when versions are taken in, for slots that are about to be folded again: they were touched in no order.
+    pub(super) fn approach_slots(&self, slots: impl Iterator<Item = SlotIndex>) {
+        let mut seen = 0;
+        let mut heads = [None; TOGETHER];
+        for (head, slot) in heads.iter_mut().zip(slots) {
+            if let Some(moments) = self.slots.moments() {
+                seen ^= moments.approach(slot.0);
+            }
+            *head = self.slots.get(slot).first_consultation();
         }
         for head in heads.into_iter().flatten() {
             seen ^= self.consultations.get(head).version().0 as u64;

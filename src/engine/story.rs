@@ -4,7 +4,8 @@ use crate::domain::aggregate::{Event, Follows};
 use crate::domain::topic::Supplier;
 
 use super::fact::{Events, Minute};
-use super::fold::{Groups, Side};
+use super::fold::Side;
+use super::places::Groups;
 use super::plan::Aggregate;
 use super::told::Told;
 

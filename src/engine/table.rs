@@ -39,13 +39,67 @@ const fn hash(key: &[i64]) -> u64 {
     mixed ^ mixed >> 32
 }
 
+/// Entries of a chunk of words.
+const LENGTH: usize = 1_024;
+
+/// Words by the number of their entry: nothing is copied when they grow past a chunk, and at most one chunk is partly empty.
+#[derive(Debug, Default)]
+struct Words {
+    /// Words of an entry, its key's too.
+    stride: usize,
+    chunks: Vec<Vec<i64>>,
+    entries: usize,
+}
+
+impl Words {
+    #[inline]
+    fn get(&self, number: u32) -> &[i64] {
+        let at = number as usize;
+        &self.chunks[at / LENGTH][at % LENGTH * self.stride..][..self.stride]
+    }
+
+    #[inline]
+    fn get_mut(&mut self, number: u32) -> &mut [i64] {
+        let at = number as usize;
+        &mut self.chunks[at / LENGTH][at % LENGTH * self.stride..][..self.stride]
+    }
+
+    #[inline]
+    fn key(&self, number: u32) -> &[i64] {
+        &self.get(number)[..Key::WORDS]
+    }
+
+    /// Appends an entry of zeros and answers its number.
+    fn push(&mut self) -> u32 {
+        let number = u32::try_from(self.entries).expect("fewer than 2^32 rows");
+        let chunk = self.entries / LENGTH;
+        if chunk == self.chunks.len() {
+            // A small table stays small.
+            let most = if chunk == 0 { 0 } else { LENGTH * self.stride };
+            self.chunks.push(Vec::with_capacity(most));
+        }
+        let chunk = &mut self.chunks[chunk];
+        chunk.resize(chunk.len() + self.stride, 0);
+        self.entries += 1;
+        number
+    }
+
+    fn clear(&mut self) {
+        self.chunks.iter_mut().for_each(Vec::clear);
+        self.entries = 0;
+    }
+
+    fn bytes(&self) -> usize {
+        let words: usize = self.chunks.iter().map(Vec::capacity).sum();
+        words * size_of::<i64>() + self.chunks.capacity() * size_of::<Vec<i64>>()
+    }
+}
+
 /// Entries are numbered in the order their keys came.
 #[derive(Debug, Default)]
 pub struct Table {
-    /// Words of an entry, its key's too.
-    stride: usize,
     index: HashTable<u32>,
-    words: Vec<i64>,
+    words: Words,
     /// Numbers that are vacant.
     free: Vec<u32>,
 }
@@ -57,8 +111,12 @@ impl Table {
     /// `words` of figures behind every key.
     #[must_use]
     pub fn new(words: usize) -> Self {
-        Self {
+        let words = Words {
             stride: Key::WORDS + words,
+            ..Words::default()
+        };
+        Self {
+            words,
             ..Self::default()
         }
     }
@@ -66,66 +124,51 @@ impl Table {
     /// The number and the words of a key, zeros if it is new.
     #[inline]
     pub fn words_of(&mut self, key: Key) -> (u32, &mut [i64]) {
-        let Self {
-            stride,
-            index,
-            words,
-            free,
-        } = self;
+        let Self { index, words, free } = self;
         let packed = key.pack();
-        let key_at = |at: u32| &words[at as usize * *stride..][..Key::WORDS];
         let entry = index.entry(
             hash(&packed),
-            |found| key_at(*found) == packed,
-            |found| hash(key_at(*found)),
+            |found| *words.key(*found) == packed,
+            |found| hash(words.key(*found)),
         );
-        let at = match entry {
-            Entry::Occupied(found) => *found.get() as usize * *stride,
+        let number = match entry {
+            Entry::Occupied(found) => *found.get(),
             Entry::Vacant(room) => {
-                if let Some(number) = free.pop() {
-                    room.insert(number);
-                    let at = number as usize * *stride;
-                    words[at..at + *stride].fill(0);
-                    words[at..at + Key::WORDS].copy_from_slice(&packed);
-                    at
+                let number = if let Some(number) = free.pop() {
+                    words.get_mut(number).fill(0);
+                    number
                 } else {
-                    let at = words.len();
-                    let number = u32::try_from(at / *stride).expect("fewer than 2^32 rows");
-                    room.insert(number);
-                    words.extend_from_slice(&packed);
-                    words.resize(at + *stride, 0);
-                    at
-                }
+                    words.push()
+                };
+                room.insert(number);
+                words.get_mut(number)[..Key::WORDS].copy_from_slice(&packed);
+                number
             }
         };
-        let number = (at / *stride) as u32;
-        (number, &mut words[at + Key::WORDS..at + *stride])
+        (number, &mut words.get_mut(number)[Key::WORDS..])
     }
 
     /// The key and words of an entry.
     #[inline]
     #[must_use]
     pub fn entry(&self, number: u32) -> (Key, &[i64]) {
-        let entry = &self.words[number as usize * self.stride..][..self.stride];
-        (Key::unpack(entry), &entry[Key::WORDS..])
+        let (key, words) = self.words.get(number).split_at(Key::WORDS);
+        (Key::unpack(key), words)
     }
 
     /// As [`Self::entry`], to change the words.
     #[inline]
     pub fn entry_mut(&mut self, number: u32) -> (Key, &mut [i64]) {
-        let entry = &mut self.words[number as usize * self.stride..][..self.stride];
-        let (key, words) = entry.split_at_mut(Key::WORDS);
+        let (key, words) = self.words.get_mut(number).split_at_mut(Key::WORDS);
         (Key::unpack(key), words)
     }
 
     /// Forgets an entry; its number goes to another one day.
     pub fn vacate(&mut self, number: u32) {
-        let entry = &self.words[number as usize * self.stride..][..Key::WORDS];
-        let hash = hash(entry);
+        let hash = hash(self.words.key(number));
         if let Ok(found) = self.index.find_entry(hash, |found| *found == number) {
             found.remove();
-            let (key, words) =
-                self.words[number as usize * self.stride..][..self.stride].split_at_mut(Key::WORDS);
+            let (key, words) = self.words.get_mut(number).split_at_mut(Key::WORDS);
             let vacant = Key {
                 place: VACANT,
                 window: 0,
@@ -158,28 +201,22 @@ impl Table {
     /// Bytes on the heap.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let words = self.words.capacity() * size_of::<i64>();
-        words + self.index.allocation_size() + self.free.capacity() * size_of::<u32>()
+        let free = self.free.capacity() * size_of::<u32>();
+        self.words.bytes() + self.index.allocation_size() + free
     }
 
     /// Makes what is read back ready to be looked up.
     pub fn restored(&mut self) {
-        let Self {
-            stride,
-            index,
-            words,
-            free,
-        } = self;
-        let hash_of = |number: u32| hash(&words[number as usize * *stride..][..Key::WORDS]);
+        let Self { index, words, free } = self;
         index.clear();
         free.clear();
-        for number in 0..(words.len() / *stride) as u32 {
-            let key = &words[number as usize * *stride..][..Key::WORDS];
+        for number in 0..words.entries as u32 {
+            let key = words.key(number);
             if Key::unpack(key).place == VACANT {
                 free.push(number);
                 continue;
             }
-            index.insert_unique(hash_of(number), number, |found| hash_of(*found));
+            index.insert_unique(hash(key), number, |found| hash(words.key(*found)));
         }
     }
 
@@ -192,7 +229,7 @@ impl Table {
 
 impl Kept for Table {
     fn entries(&self) -> u32 {
-        self.words.len().checked_div(self.stride).unwrap_or(0) as u32
+        self.words.entries as u32
     }
 
     fn write(&self, number: u32, into: &mut Vec<u8>) {
@@ -212,12 +249,10 @@ impl Kept for Table {
             window: i32::try_from(fields.varint()?).ok()?,
             dimensions: fields.varint()? as u64,
         };
-        let at = number as usize * self.stride;
-        if self.words.len() < at + self.stride {
-            self.words.resize(at + self.stride, 0);
+        while self.words.entries <= number as usize {
+            self.words.push();
         }
-        let entry = &mut self.words[at..at + self.stride];
-        let (packed, words) = entry.split_at_mut(Key::WORDS);
+        let (packed, words) = self.words.get_mut(number).split_at_mut(Key::WORDS);
         packed.copy_from_slice(&key.pack());
         for word in words {
             *word = fields.varint()?;

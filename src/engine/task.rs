@@ -15,7 +15,7 @@ use super::horizon::Horizon;
 use super::keep::Written;
 use super::ledger::Counts;
 use super::plan::AggregatePlan;
-use super::queue::{Appointment, Consultation, Queued};
+use super::queue::{Appointment, Consultation, Queued, TOGETHER};
 use super::state::consultations::{ConsultationIndex, Consultations};
 use super::state::native::Id;
 use super::state::practices::Practices;
@@ -377,9 +377,12 @@ impl Task {
     pub fn settle(&mut self, out: &mut dyn FnMut(Change)) -> Settled {
         self.drain();
         let touched = std::mem::take(&mut self.touched);
-        for (index, stood) in &touched {
-            self.slots.get_mut(*index).set(Mark::Touched, false);
-            self.refold(*index, *stood);
+        for some in touched.chunks(TOGETHER) {
+            self.approach_slots(some.iter().map(|(index, _)| *index));
+            for (index, stood) in some {
+                self.slots.get_mut(*index).set(Mark::Touched, false);
+                self.refold(*index, *stood);
+            }
         }
         if self.keeps {
             self.changed_slots

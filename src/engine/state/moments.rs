@@ -135,6 +135,13 @@ impl AllMoments {
         moments.filter(|moments| moments.is_held())
     }
 
+    /// Brings near what is kept of a slot; the answer means nothing.
+    #[inline]
+    #[must_use]
+    pub fn approach(&self, slot: u32) -> u64 {
+        self.get(slot).map_or(0, |moments| moments.left as u64)
+    }
+
     /// The newest version's; the booking that was known first stays.
     pub fn hold(&mut self, slot: u32, moments: Moments, is_emis: bool) {
         let known = self.get(slot).map_or(0, Moments::other);

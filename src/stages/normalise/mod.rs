@@ -128,7 +128,7 @@ impl Fields {
 
 /// An Avro `date` within chrono's years.
 fn avro_date(days: i32) -> Option<Day> {
-    Day(days).date().map(|_| Day(days))
+    Some(Day(days)).filter(|day| day.has_date())
 }
 
 /// An Avro `time-millis` within one day.

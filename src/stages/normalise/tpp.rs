@@ -15,7 +15,7 @@ const NULL_DATE: i64 = 253_402_214_400_000;
 /// A local time within chrono's years.
 fn local(millis: i64) -> Option<Local> {
     let day = i32::try_from(millis.div_euclid(MILLIS_PER_DAY)).ok()?;
-    Day(day).date().map(|_| Local(millis))
+    Day(day).has_date().then_some(Local(millis))
 }
 
 /// An optional field without the sentinel.
