@@ -303,6 +303,7 @@ fn main() {
         ("GPAD_HTTP_ADDRESS", address.clone()),
         ("GPAD_COMMIT_INTERVAL_MS", "100".to_owned()),
         ("GPAD_CLOCK", format!("fixed {NOW}")),
+        ("GPAD_TOPICS_ROW_PARTITIONS", "1".to_owned()),
     ]);
     succeed(&environment, &["topics", "create"]);
     let input = Arc::new(Input::draw(usize::try_from(total).unwrap(), 11));

@@ -62,6 +62,8 @@ pub struct Kafka {
 pub struct Topics {
     /// Of each supplier topic: the greatest number of tasks.
     pub partitions: i32,
+    /// Of each aggregate's topic.
+    pub row_partitions: i32,
     /// Of `gpad.deltas`: how many parts the second stage has.
     pub delta_partitions: i32,
     /// `-1`: the broker's default.
@@ -179,6 +181,7 @@ impl Default for Settings {
             },
             topics: Topics {
                 partitions: 8,
+                row_partitions: 1,
                 delta_partitions: 1,
                 replication: -1,
             },

@@ -106,7 +106,11 @@ fn wanted(settings: &Settings, plan: &AggregatePlan) -> Vec<NewTopic> {
     }
     for aggregate in &plan.aggregates {
         let name = crate::adapters::effects::aggregate_topic(&aggregate.name);
-        topics.push(topic(&name, partitions, std::slice::from_ref(&compact)));
+        topics.push(topic(
+            &name,
+            settings.topics.row_partitions,
+            std::slice::from_ref(&compact),
+        ));
     }
     let large = ("max.message.bytes", DEAD_LETTER_BYTES.to_owned());
     topics.push(topic(

@@ -203,6 +203,12 @@ fn kafka(source: &mut Source, default: Kafka) -> Result<Kafka, ConfigError> {
 fn topics(source: &mut Source, default: &Topics) -> Result<Topics, ConfigError> {
     Ok(Topics {
         partitions: number(source, "topics.partitions", default.partitions, 1..=1_000)?,
+        row_partitions: number(
+            source,
+            "topics.row_partitions",
+            default.row_partitions,
+            1..=1_000,
+        )?,
         delta_partitions: number(
             source,
             "topics.delta_partitions",

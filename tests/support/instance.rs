@@ -28,6 +28,8 @@ pub fn environment(
         ("GPAD_KAFKA_BROKERS", kafka.brokers()),
         ("GPAD_KAFKA_GROUP", "test".to_owned()),
         ("GPAD_TOPICS_PARTITIONS", partitions.to_string()),
+        // More than one unless said: who reads rows must read all of them.
+        ("GPAD_TOPICS_ROW_PARTITIONS", partitions.to_string()),
         ("GPAD_COMMIT_INTERVAL_MS", "25".to_owned()),
         ("GPAD_HTTP_ADDRESS", "off".to_owned()),
         ("RUST_LOG", "info".to_owned()),
