@@ -1,6 +1,7 @@
 //! What the core hands over, in the shapes that topics and files carry, and back.
 
 use std::borrow::Cow;
+use std::io::Write as _;
 
 use crate::domain::aggregate::{Dimension, Figures, Finality, Measure, Published, Row, Span};
 use crate::domain::disposition::Disposition;
@@ -9,7 +10,8 @@ use crate::domain::time::{Day, Timestamp};
 use crate::domain::topic::SupplierTopic;
 use crate::engine::ledger::Counts;
 use crate::stages::letter::DeadLetter;
-use crate::wire::datum::Bytes;
+use crate::wire::avro::encode;
+use crate::wire::datum::{Avro, Bytes};
 use crate::wire::output::{self, WrittenBy};
 
 /// Names of dimensions that levels are printed with.
@@ -27,75 +29,64 @@ pub fn aggregate_topic(name: &str) -> String {
     format!("gpad.aggregates.{name}")
 }
 
-/// The key of a row.
-#[must_use]
-pub fn key_of(row: &Row) -> output::AggregateKey {
-    let (start, end) = texts_of(row.window);
-    output::AggregateKey {
-        aggregate: row.aggregate.to_string(),
-        level: row.level.label().to_owned(),
-        code: row.code.clone(),
-        window_start: start,
-        window_end: end,
-        dimensions: row
-            .dimensions
-            .iter()
-            .map(|(name, value)| output::Dimension {
-                name: (*name).to_owned(),
-                value: value.clone().into_owned(),
-            })
-            .collect(),
-    }
+/// Appends the key of a row: an [`output::AggregateKey`].
+//
+// These write what they are given, borrowed: a record that comes in may change a dozen rows, and an owned shape of each
+// would be thirty allocations.
+pub fn write_key(row: &Row, into: &mut Vec<u8>) {
+    encode::text(&row.aggregate, into);
+    encode::text(row.level.label(), into);
+    encode::text(&row.code, into);
+    write_span(row.window, into);
+    encode::array(&row.dimensions, into, |(name, value), into| {
+        encode::text(name, into);
+        encode::text(value, into);
+    });
 }
 
-/// The figures of a row.
-#[must_use]
-pub fn written_figures(figures: &Figures) -> output::Figures {
-    output::Figures {
-        counts: figures
-            .counts
-            .iter()
-            .map(|(measure, value)| output::Count {
-                measure: (*measure).to_owned(),
-                value: *value,
-            })
-            .collect(),
-        ratios: figures
-            .ratios
-            .iter()
-            .map(|(measure, value)| output::Ratio {
-                measure: measure.to_string(),
-                value: *value,
-            })
-            .collect(),
-    }
+/// Appends the figures of a row: [`output::Figures`].
+pub fn write_figures(figures: &Figures, into: &mut Vec<u8>) {
+    encode::array(&figures.counts, into, |(measure, value), into| {
+        encode::text(measure, into);
+        encode::long(*value, into);
+    });
+    encode::array(&figures.ratios, into, |(measure, value), into| {
+        encode::text(measure, into);
+        encode::double(*value, into);
+    });
 }
 
-/// The value of a row; `None` is a tombstone. `written_by` is missing in files.
-#[must_use]
-pub fn value_of(row: &Row, written_by: Option<WrittenBy>) -> Option<output::AggregateValue> {
-    let figures = row.figures.as_ref()?;
-    let finality = match row.published.finality {
-        Finality::Provisional => output::Finality::Provisional,
-        Finality::Final => output::Finality::Final,
-        Finality::Restated => output::Finality::Restated,
+/// Appends the value of a row, an [`output::AggregateValue`]; `false`, and nothing, of a tombstone. `written_by`, a task and the
+/// number of its manifest, is missing in files.
+pub fn write_value(row: &Row, written_by: Option<(&str, i64)>, into: &mut Vec<u8>) -> bool {
+    let Some(figures) = &row.figures else {
+        return false;
     };
-    Some(output::AggregateValue {
-        figures: written_figures(figures),
-        published: output::Published {
-            as_of: row.published.as_of.0,
-            revision: i32::try_from(row.published.revision).unwrap_or(i32::MAX),
-            closed_by: if finality == output::Finality::Provisional {
-                output::ClosedBy::Open
-            } else if row.published.by_idleness {
-                output::ClosedBy::Idle
-            } else {
-                output::ClosedBy::Event
-            },
-            finality,
-            written_by,
-        },
-    })
+    write_figures(figures, into);
+    let published = &row.published;
+    let (finality, closed_by) = match published.finality {
+        Finality::Provisional => (output::Finality::Provisional, output::ClosedBy::Open),
+        Finality::Final => (output::Finality::Final, closed_by(published)),
+        Finality::Restated => (output::Finality::Restated, closed_by(published)),
+    };
+    published.as_of.0.write(into);
+    let revision = i32::try_from(published.revision).unwrap_or(i32::MAX);
+    revision.write(into);
+    finality.write(into);
+    closed_by.write(into);
+    encode::optional(written_by, into, |(task, sequence), into| {
+        encode::text(task, into);
+        encode::long(sequence, into);
+    });
+    true
+}
+
+const fn closed_by(published: &Published) -> output::ClosedBy {
+    if published.by_idleness {
+        output::ClosedBy::Idle
+    } else {
+        output::ClosedBy::Event
+    }
 }
 
 /// A row as it was read back; `None` if it was not written by a plan of closed vocabularies.
@@ -232,6 +223,34 @@ pub(super) fn span_of(from: &str, to: &str) -> Option<Span> {
     Some(Span::Times(instant(from)?, instant(to)?))
 }
 
+/// Appends both texts of [`texts_of`].
+fn write_span(span: Span, into: &mut Vec<u8>) {
+    match span {
+        Span::Days(from, to) => {
+            write_day(from, into);
+            write_day(to, into);
+        }
+        Span::Times(..) => {
+            let (from, to) = texts_of(span);
+            encode::text(&from, into);
+            encode::text(&to, into);
+        }
+    }
+}
+
+/// Appends a day as [`iso`] has it.
+fn write_day(day: Day, into: &mut Vec<u8>) {
+    let at = into.len();
+    into.push(0);
+    match day.date() {
+        Some(date) => write!(into, "{date}"),
+        None => write!(into, "{}", day.0),
+    }
+    .expect("a list of bytes takes any");
+    // A length below 64 is a byte: its double.
+    into[at] = ((into.len() - at - 1) << 1) as u8;
+}
+
 fn iso(day: Day) -> String {
     day.date()
         .map_or_else(|| day.0.to_string(), |date| date.to_string())
@@ -239,4 +258,132 @@ fn iso(day: Day) -> String {
 
 fn day(text: &str) -> Option<Day> {
     text.parse::<chrono::NaiveDate>().ok().map(Day::from_date)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::datum::Datum;
+    use crate::wire::output::{AggregateKey, AggregateValue, WrittenBy};
+
+    fn row() -> Row {
+        Row {
+            aggregate: "practice_day".into(),
+            level: Level::Practice,
+            code: "J81012".to_owned(),
+            window: Span::Days(Day(19_024), Day(19_025)),
+            dimensions: vec![("sub_icb_code", "11J".into()), ("status", "DNA".into())],
+            figures: Some(Figures {
+                counts: vec![("appointments", 3), ("minutes", -70)],
+                ratios: vec![("share".into(), 0.25)],
+            }),
+            stood: None,
+            published: Published {
+                as_of: Timestamp(1_643_702_400_000),
+                revision: 4,
+                finality: Finality::Restated,
+                by_idleness: true,
+            },
+        }
+    }
+
+    fn key(row: &Row) -> AggregateKey {
+        let mut datum = Vec::new();
+        write_key(row, &mut datum);
+        AggregateKey::from_bytes(&datum).expect("a key")
+    }
+
+    /// What is written without an owned shape is what the shape reads.
+    #[test]
+    fn a_row_is_written_as_its_schemas_say() {
+        let named = |name: &str, value: &str| output::Dimension {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        };
+        let expected = AggregateKey {
+            aggregate: "practice_day".to_owned(),
+            level: "practice".to_owned(),
+            code: "J81012".to_owned(),
+            window_start: "2022-02-01".to_owned(),
+            window_end: "2022-02-02".to_owned(),
+            dimensions: vec![named("sub_icb_code", "11J"), named("status", "DNA")],
+        };
+        assert_eq!(key(&row()), expected);
+        let counted = |measure: &str, value| output::Count {
+            measure: measure.to_owned(),
+            value,
+        };
+        let expected = AggregateValue {
+            figures: output::Figures {
+                counts: vec![counted("appointments", 3), counted("minutes", -70)],
+                ratios: vec![output::Ratio {
+                    measure: "share".to_owned(),
+                    value: 0.25,
+                }],
+            },
+            published: output::Published {
+                as_of: 1_643_702_400_000,
+                revision: 4,
+                finality: output::Finality::Restated,
+                closed_by: output::ClosedBy::Idle,
+                written_by: Some(WrittenBy {
+                    task: "3".to_owned(),
+                    sequence: 9,
+                }),
+            },
+        };
+        let mut datum = Vec::new();
+        assert!(write_value(&row(), Some(("3", 9)), &mut datum));
+        assert_eq!(AggregateValue::from_bytes(&datum), Ok(expected));
+    }
+
+    #[test]
+    fn what_closed_a_window_is_told_once_it_is() {
+        for (finality, by_idleness, expected) in [
+            (Finality::Provisional, false, output::ClosedBy::Open),
+            (Finality::Provisional, true, output::ClosedBy::Open),
+            (Finality::Final, false, output::ClosedBy::Event),
+            (Finality::Final, true, output::ClosedBy::Idle),
+        ] {
+            let mut row = row();
+            (row.published.finality, row.published.by_idleness) = (finality, by_idleness);
+            let mut datum = Vec::new();
+            assert!(write_value(&row, None, &mut datum));
+            let published = AggregateValue::from_bytes(&datum)
+                .expect("a value")
+                .published;
+            assert_eq!(
+                (published.closed_by, published.written_by),
+                (expected, None)
+            );
+        }
+    }
+
+    #[test]
+    fn a_row_without_figures_has_no_value() {
+        let mut datum = Vec::new();
+        let gone = Row {
+            figures: None,
+            ..row()
+        };
+        assert!(!write_value(&gone, None, &mut datum));
+        assert_eq!(datum, []);
+    }
+
+    #[test]
+    fn windows_are_read_back_as_they_were_written() {
+        for window in [
+            Span::Days(Day(0), Day(1)),
+            Span::Days(Day(-719_529), Day(-719_528)),
+            Span::Days(Day(2_932_896), Day(2_932_897)),
+            Span::Times(Timestamp(1_643_702_400_000), Timestamp(1_643_706_000_000)),
+        ] {
+            let key = key(&Row { window, ..row() });
+            assert_eq!(
+                (key.window_start.clone(), key.window_end.clone()),
+                texts_of(window)
+            );
+            assert_eq!(span_of(&key.window_start, &key.window_end), Some(window));
+        }
+    }
 }

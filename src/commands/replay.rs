@@ -285,18 +285,20 @@ fn write_aggregates(
         .collect::<Result<Vec<_>, _>>()?;
     let mut publication = Publication::default();
     let mut rollup = Rollup::new(plan.aggregates.clone(), 1);
-    let mut failed = None;
+    let (mut failed, mut datum) = (None, Vec::new());
     let mut write = |row: &crate::domain::aggregate::Row| {
         publication.take(row);
-        let Some(value) = effects::value_of(row, None) else {
+        // An aggregate's row in a file is its key, then its value.
+        datum.clear();
+        effects::write_key(row, &mut datum);
+        if !effects::write_value(row, None, &mut datum) {
             return;
-        };
-        let key = effects::key_of(row);
+        }
         let at = aggregates
             .iter()
             .position(|aggregate| aggregate.name == row.aggregate);
         let file = &mut files[at.expect("rows come from the plan's aggregates")];
-        if let Err(error) = file.append(&AggregateRow { key, value }.to_bytes()) {
+        if let Err(error) = file.append(&datum) {
             failed.get_or_insert(error);
         }
     };

@@ -14,6 +14,7 @@ use crate::adapters::log::{Log, LogError, Span};
 use crate::domain::aggregate::Row;
 use crate::domain::time::{MILLIS_PER_DAY, Timestamp};
 use crate::engine::plan::Aggregate;
+use crate::wire::avro::encode;
 use crate::wire::datum::Avro;
 use crate::wire::framing::unframe;
 use crate::wire::output::History;
@@ -68,8 +69,7 @@ impl Before {
     /// A row that changes; `key` is the datum of its key.
     pub fn row(&mut self, key: &[u8], row: &Row) {
         self.rows.extend_from_slice(key);
-        let figures = row.stood.as_ref().map(effects::written_figures);
-        figures.write(&mut self.rows);
+        encode::optional(row.stood.as_ref(), &mut self.rows, effects::write_figures);
         let revision = i32::try_from(row.published.revision).unwrap_or(i32::MAX);
         revision.write(&mut self.rows);
         self.count += 1;
@@ -147,6 +147,7 @@ mod tests {
     use crate::domain::time::Day;
     use crate::wire::datum::Datum;
     use crate::wire::framing::frame;
+    use crate::wire::output::{self, AggregateKey};
 
     fn row(stood: Option<i64>, revision: u32) -> Row {
         let figures = |count| Figures {
@@ -176,7 +177,7 @@ mod tests {
         let mut before = Before::default();
         for row in [&first, &second] {
             let mut key = Vec::new();
-            effects::key_of(row).write(&mut key);
+            effects::write_key(row, &mut key);
             before.row(&key, row);
         }
         let mut datum = Vec::new();
@@ -191,8 +192,19 @@ mod tests {
         let rows: Vec<_> = (read.rows.into_iter())
             .map(|row| (row.key, row.figures, row.revision))
             .collect();
-        let figures = effects::written_figures(second.stood.as_ref().unwrap());
-        let key = effects::key_of(&first);
+        let mut key = Vec::new();
+        effects::write_key(&first, &mut key);
+        let key = AggregateKey::from_bytes(&key).unwrap();
+        let figures = output::Figures {
+            counts: vec![output::Count {
+                measure: "appointments".to_owned(),
+                value: 7,
+            }],
+            ratios: vec![output::Ratio {
+                measure: "share".to_owned(),
+                value: 0.5,
+            }],
+        };
         assert_eq!(rows, [(key.clone(), None, 1), (key, Some(figures), 2)]);
     }
 

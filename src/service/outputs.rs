@@ -172,19 +172,17 @@ impl Draft {
     pub fn row(&mut self, outputs: &Outputs, standings: &mut Standings, row: &Row) {
         let output = outputs.aggregate(row);
         self.datum.clear();
-        effects::key_of(row).write(&mut self.datum);
+        effects::write_key(row, &mut self.datum);
         let standing = standings.apply(&output.topic, &self.datum, row);
         if output.has_history {
             self.before.row(&self.datum, row);
         }
         framed(output.key, &self.datum, &mut self.key);
-        let value = effects::value_of(row, Some(self.writer.clone()));
-        if let Some(value) = &value {
-            self.datum.clear();
-            value.write(&mut self.datum);
-            framed(output.value, &self.datum, &mut self.value);
-        }
-        let value = value.is_some().then_some(self.value.as_slice());
+        self.datum.clear();
+        let written_by = (self.writer.task.as_str(), self.writer.sequence);
+        let has_value = effects::write_value(row, Some(written_by), &mut self.datum);
+        framed(output.value, &self.datum, &mut self.value);
+        let value = has_value.then_some(self.value.as_slice());
         self.transaction.put(&output.topic, None, &self.key, value);
         let tally = tally(&mut self.written, &output.topic);
         tally.add(&self.key, value);

@@ -38,7 +38,7 @@ impl Standings {
     pub fn apply(&mut self, topic: &str, key: &[u8], row: &Row) -> Standing {
         let encoded = |figures: &Figures, into: &mut Vec<u8>| {
             into.clear();
-            effects::written_figures(figures).write(into);
+            effects::write_figures(figures, into);
             multiset::row(key, into)
         };
         if !self.by_topic.contains_key(topic) {

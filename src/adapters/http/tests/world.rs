@@ -189,14 +189,11 @@ impl World {
                 by_idleness: false,
             },
         };
-        let value = effects::value_of(&row, None).expect("figures");
-        let mut key = Vec::new();
-        frame(1, &effects::key_of(&row).to_bytes(), &mut key);
-        self.append(
-            &effects::aggregate_topic(aggregate),
-            &key,
-            &value.to_bytes(),
-        );
+        let (mut datum, mut key, mut value) = (Vec::new(), Vec::new(), Vec::new());
+        effects::write_key(&row, &mut datum);
+        frame(1, &datum, &mut key);
+        assert!(effects::write_value(&row, None, &mut value), "figures");
+        self.append(&effects::aggregate_topic(aggregate), &key, &value);
     }
 
     fn month(&self, surgeries: &[Surgery]) {
