@@ -287,6 +287,86 @@ fn argument(at: usize, otherwise: u64) -> u64 {
         .map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
+/// What was run, and where.
+fn head(rate: u64, seconds: u64) -> String {
+    format!(
+        "# Visitors\n\n| | |\n|---|---|\n| date | {} |\n| command | `cargo bench --bench visitors -- {rate} {seconds}` |\n\
+         | versions | {} |\n| machine | {} |\n\
+         | settings | {rate} records a second; all default aggregates; one instance, {PARTITIONS} tasks; commit interval 100 ms; \
+         {TURNS} turns of {seconds} s of each kind, one after the other |\n\n\
+         Milliseconds from a record's production until a committed reader has the transaction that took it in.\n\n\
+         | | records | p50 | p90 | p99 | most | cores of the service |\n|---|---:|---:|---:|---:|---:|---:|\n",
+        chrono::Utc::now().format("%Y-%m-%d %H:%M UTC"),
+        versions(),
+        machine("release"),
+    )
+}
+
+/// What was measured, turn by turn.
+struct Spans {
+    /// With visitors or without, from when until when.
+    turns: Vec<(bool, i64, i64)>,
+    /// Core-seconds of the service without visitors, and with.
+    processor: [f64; 2],
+    /// Of all turns of a kind.
+    seconds: f64,
+}
+
+impl Spans {
+    /// Reports how long records took by when they were produced; answers the ratio of the 99th centiles.
+    fn tell(&self, taken: &[(i64, i64)], report: &mut String) -> f64 {
+        let last = [false, true].map(|with| {
+            let during = |produced: i64| {
+                (self.turns.iter())
+                    .any(|(of, from, to)| *of == with && (*from..*to).contains(&produced))
+            };
+            let of = taken.iter().filter(|(produced, _)| during(*produced));
+            let mut of: Vec<i64> = of.map(|(_, took)| *took).collect();
+            writeln!(
+                report,
+                "| {} | {} | {} | {} | {} | {} | {:.2} |",
+                if with { "with visitors" } else { "alone" },
+                of.len(),
+                quantile(&mut of, 0.5),
+                quantile(&mut of, 0.9),
+                quantile(&mut of, 0.99),
+                quantile(&mut of, 1.0),
+                self.processor[usize::from(with)] / self.seconds,
+            )
+            .unwrap();
+            quantile(&mut of, 0.99) as f64
+        });
+        last[1] / last[0]
+    }
+}
+
+/// Reports how visitors were served; answers how many were not.
+fn tell_visits(visits: &[Arc<Served>], seconds: f64, report: &mut String) -> u64 {
+    let sum = |of: fn(&Served) -> &AtomicU64| -> u64 {
+        (visits.iter())
+            .map(|served| of(served).load(Ordering::Relaxed))
+            .sum()
+    };
+    let failed = sum(|it| &it.failed);
+    let mut micros: Vec<u64> = Vec::new();
+    for served in visits {
+        micros.extend(served.micros.lock().unwrap().iter());
+    }
+    // Visitors also ask while the first and the last of a turn come and go.
+    let seconds = seconds + (3 * TURNS) as f64 / 2.0;
+    writeln!(
+        report,
+        "\nVisitors: {PAGES} open pages with {:.0} events a second, {:.0} requests a second, {failed} failed; from when a request \
+         was due to its whole answer p50 {:.1} ms, p99 {:.1} ms. They ask on the same two cores.\n",
+        sum(|it| &it.events) as f64 / seconds,
+        sum(|it| &it.requests) as f64 / seconds,
+        quantile(&mut micros, 0.5) as f64 / 1e3,
+        quantile(&mut micros, 0.99) as f64 / 1e3,
+    )
+    .unwrap();
+    failed
+}
+
 fn main() {
     // `cargo test --benches` runs this too: there a benchmark has nothing to show.
     if !std::env::args().any(|argument| argument == "--bench") {
@@ -338,68 +418,17 @@ fn main() {
     watching.join().unwrap();
     let taken = latencies(&log, &seen.lock().unwrap());
 
-    let span = (TURNS * seconds) as f64;
-    let mut last = Vec::new();
-    let mut report = format!(
-        "# Visitors\n\n| | |\n|---|---|\n| date | {} |\n| command | `cargo bench --bench visitors -- {rate} {seconds}` |\n\
-         | versions | {} |\n| machine | {} |\n\
-         | settings | {rate} records a second; all default aggregates; one instance, {PARTITIONS} tasks; commit interval 100 ms; \
-         {TURNS} turns of {seconds} s of each kind, one after the other |\n\n\
-         Milliseconds from a record's production until a committed reader has the transaction that took it in.\n\n\
-         | | records | p50 | p90 | p99 | most | cores of the service |\n|---|---:|---:|---:|---:|---:|---:|\n",
-        chrono::Utc::now().format("%Y-%m-%d %H:%M UTC"),
-        versions(),
-        machine("release"),
-    );
-    for with in [false, true] {
-        let during = |produced: i64| {
-            turns
-                .iter()
-                .any(|(of, from, to)| *of == with && (*from..*to).contains(&produced))
-        };
-        let of = taken.iter().filter(|(produced, _)| during(*produced));
-        let mut of: Vec<i64> = of.map(|(_, took)| *took).collect();
-        writeln!(
-            report,
-            "| {} | {} | {} | {} | {} | {} | {:.2} |",
-            if with { "with visitors" } else { "alone" },
-            of.len(),
-            quantile(&mut of, 0.5),
-            quantile(&mut of, 0.9),
-            quantile(&mut of, 0.99),
-            quantile(&mut of, 1.0),
-            processor[usize::from(with)] / span,
-        )
-        .unwrap();
-        last.push(quantile(&mut of, 0.99) as f64);
-    }
-    let sum = |of: fn(&Served) -> &AtomicU64| -> u64 {
-        visits
-            .iter()
-            .map(|served| of(served).load(Ordering::Relaxed))
-            .sum()
+    let mut report = head(rate, seconds);
+    let spans = Spans {
+        turns,
+        processor,
+        seconds: (TURNS * seconds) as f64,
     };
-    let (requests, events, failed) = (
-        sum(|it| &it.requests),
-        sum(|it| &it.events),
-        sum(|it| &it.failed),
-    );
-    let mut micros: Vec<u64> = Vec::new();
-    for served in &visits {
-        micros.extend(served.micros.lock().unwrap().iter());
-    }
-    // Visitors also ask while the first and the last of a turn come and go.
-    let visited = span + (3 * TURNS) as f64 / 2.0;
-    let ratio = last[1] / last[0];
+    let ratio = spans.tell(&taken, &mut report);
+    let failed = tell_visits(&visits, spans.seconds, &mut report);
     writeln!(
         report,
-        "\nVisitors: {PAGES} open pages with {:.0} events a second, {:.0} requests a second, {failed} failed; from when a request \
-         was due to its whole answer p50 {:.1} ms, p99 {:.1} ms. They ask on the same two cores.\n\n\
-         The 99th centile with visitors is {ratio:.2} times that without; {MOST} is allowed.",
-        events as f64 / visited,
-        requests as f64 / visited,
-        quantile(&mut micros, 0.5) as f64 / 1e3,
-        quantile(&mut micros, 0.99) as f64 / 1e3,
+        "The 99th centile with visitors is {ratio:.2} times that without; {MOST} is allowed."
     )
     .unwrap();
     eprintln!("{report}");

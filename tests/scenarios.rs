@@ -29,6 +29,8 @@ use gpad_live::domain::place::Level;
 use gpad_live::domain::reference::Reference;
 use gpad_live::domain::time::Day;
 use gpad_live::domain::topic::SupplierTopic;
+use gpad_live::wire::datum::Datum;
+use gpad_live::wire::output::AggregateValue;
 use serde_json::{Value as Json, json};
 
 const HOUR: i64 = 3_600_000;
@@ -104,7 +106,11 @@ fn standing(core: &Core) -> BTreeMap<String, String> {
             }
             _ => return None,
         };
-        let value = effects::value_of(row, None)?;
+        let mut datum = Vec::new();
+        if !effects::write_value(row, None, &mut datum) {
+            return None;
+        }
+        let value = AggregateValue::from_bytes(&datum).expect("a value");
         let published = value.published;
         let (finality, closed_by) = (published.finality.symbol(), published.closed_by.symbol());
         let bookings = value

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::adapters::effects;
 use crate::domain::aggregate::{Figures, Row};
 use crate::engine::state::block::{Fields, put_text};
-use crate::wire::datum::{Avro, Bytes};
+use crate::wire::datum::Bytes;
 use crate::wire::multiset::{self, Sum};
 use crate::wire::output;
 

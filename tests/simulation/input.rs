@@ -26,7 +26,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::broker::{Broker, State};
-use crate::support::expected::{Rows, bytes, said};
+use crate::support::expected::{Rows, said};
 use crate::support::input::Input;
 
 /// Records that seeds pick from.
@@ -269,11 +269,14 @@ impl Batch {
         pipeline.finish_loading();
         let (mut rows, mut rollup) = (Rows::new(), Rollup::new(PLAN.aggregates.clone(), 1));
         let mut stand = |row: &Row| {
-            if let Some(value) = effects::value_of(row, None) {
+            if let Some(figures) = &row.figures {
                 let of_topic = rows
                     .entry(effects::aggregate_topic(&row.aggregate))
                     .or_default();
-                of_topic.insert(effects::key_of(row).to_bytes(), bytes(&value.figures));
+                let (mut key, mut said) = (Vec::new(), Vec::new());
+                effects::write_key(row, &mut key);
+                effects::write_figures(figures, &mut said);
+                of_topic.insert(key, said);
             }
         };
         pipeline.settle_into(&mut |change| match change {
