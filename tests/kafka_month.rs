@@ -18,7 +18,7 @@ use gpad_live::domain::time::Timestamp;
 use gpad_live::domain::topic::SupplierTopic;
 use support::instance::{Environment, Instance, Seen, environment, succeed};
 use support::printed::{self, Typist};
-use support::{Kafka, Registry, wait_for};
+use support::{Kafka, Registry, free_port, wait_for};
 
 const PARTITIONS: i32 = 4;
 
@@ -166,7 +166,10 @@ fn more_came(kafka: &Kafka, environment: &Environment, seen: &Seen<'_>, simulate
 #[test]
 fn dorset_march_2021_comes_back_from_kafka_line_for_line() {
     let (kafka, registry) = (Kafka::start(), Registry::start());
-    let environment = environment(&kafka, Some(&registry), PARTITIONS);
+    let mut environment = environment(&kafka, Some(&registry), PARTITIONS);
+    // What asks the instance itself is printed too.
+    let address = format!("127.0.0.1:{}", free_port());
+    environment.push(("GPAD_HTTP_ADDRESS", address));
     succeed(&environment, &["topics", "create"]);
     succeed(&environment, &["schemas", "register"]);
     let cells = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/Regional_CSV_Dorset.csv");

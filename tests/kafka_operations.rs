@@ -84,7 +84,10 @@ fn a_broker_that_stands_still_is_told(kafka: &Kafka, feed: &mut Feed, seen: &See
     });
     feed.appointment(PRACTICES[0], "four", 0, 1, true);
     feed.flush();
-    seen.wait_until_accounted(4);
+    // Tasks whose producers were given up meanwhile read their state again first.
+    wait_for("what came then", Duration::from_mins(3), || {
+        seen.accounted() == 4
+    });
     wait_for("readiness when it is back", Duration::from_mins(1), || {
         get(&format!("{url}/readyz")).is_some_and(|(status, _)| status == 200)
     });
