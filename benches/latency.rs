@@ -276,7 +276,7 @@ fn report(rate: usize, seconds: usize, outcomes: &mut [Outcome]) {
     let mut report = format!(
         "# Latency\n\n| | |\n|---|---|\n| date | {} |\n| command | `cargo bench --bench latency -- {rate} {seconds} {intervals}` |\n\
          | versions | {} |\n| machine | {} |\n\
-         | settings | all default aggregates; one instance, {TASKS} tasks and the second stage; the sender's own linger is 5 ms |\n\n\
+         | settings | all default aggregates; one instance, {TASKS} tasks and the second stage; the sender's own linger is 20 ms |\n\n\
          Milliseconds from the sender's call to what a committed reader is handed.\n\n\
          | commit interval | records a second | to the practice's row: p50 | p99 | most | to England's row: p50 | p99 | most | transactions a second | records written | cores: process | broker |\n\
          |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",

@@ -187,10 +187,16 @@ fn consumer(settings: &config::Kafka, kib: u64) -> ClientConfig {
         // A position that is gone is an error that a person must see, never a silent jump.
         .set("auto.offset.reset", "error")
         .set("check.crcs", "true")
-        .set("fetch.wait.max.ms", "50")
         // The default of 1000 stalls whenever the bounded queue was full.
         .set("fetch.queue.backoff.ms", "10")
         .set("queued.max.messages.kbytes", kib.to_string());
+    // Answered at the first record, every task asks hundreds of times a second, and the broker is busy with that
+    // (docs/decisions/0032).
+    for (key, value) in [("fetch.min.bytes", "65536"), ("fetch.wait.max.ms", "20")] {
+        if !settings.client.contains_key(key) {
+            config.set(key, value);
+        }
+    }
     config
 }
 
