@@ -38,7 +38,7 @@ function axes(spec) {
       [60, "{HH}:{mm}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
     ];
   }
-  const y = { ...line, size: (_, values) => 14 + 7.5 * scale() * Math.max(3, ...(values ?? []).map((it) => String(it).length)), values: (_, splits) => splits.map(values) };
+  const y = { ...line, size: (_, values) => 16 + 8.5 * scale() * Math.max(3, ...(values ?? []).map((it) => String(it).length)), values: (_, splits) => splits.map(values) };
   return [x, y];
 }
 
