@@ -151,8 +151,11 @@ mod armed {
         }
     }
 
+    /// The signal was sent when `kill` has ended; it is there once some thread has taken it, which on a busy machine may be later.
+    const ARRIVAL: Duration = Duration::from_millis(100);
+
     /// A real signal from outside: a killed process runs no destructor, flushes nothing and tells nobody. Returns when
-    /// it was sent: to the dead never, to the stopped when they are continued.
+    /// it has arrived: to the dead never, to the stopped when they are continued.
     fn send(signal: &str) {
         let pid = std::process::id().to_string();
         if std::process::Command::new("kill")
@@ -162,6 +165,7 @@ mod armed {
         {
             std::process::abort();
         }
+        std::thread::sleep(ARRIVAL);
     }
 
     #[cfg(test)]
