@@ -31,14 +31,13 @@ use gpad_live::service::LEDGER;
 use gpad_live::wire::datum::Datum;
 use gpad_live::wire::framing::unframe_ours;
 use gpad_live::wire::output::{Deltas, Manifest};
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use support::input::{Flow, Input};
 use support::instance::{Environment, Instance, succeed};
 use support::proof::{machine, versions};
-use support::{Kafka, wait_for};
+use support::{Kafka, prompt_reader, wait_for};
 
 const TASKS: i32 = 4;
 const DELTAS: &str = "gpad.deltas";
@@ -53,14 +52,7 @@ fn now() -> f64 {
 }
 
 fn consumer(kafka: &Kafka, topics: &[&str]) -> (BaseConsumer, i64) {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", kafka.brokers())
-        .set("group.id", "latency")
-        .set("isolation.level", "read_committed")
-        .set("fetch.wait.max.ms", "5")
-        .set("enable.auto.commit", "false")
-        .create()
-        .unwrap();
+    let consumer = prompt_reader(&kafka.brokers(), "latency");
     let metadata = consumer.fetch_metadata(None, LONG).unwrap();
     let (mut list, mut unread) = (TopicPartitionList::new(), 0);
     for topic in metadata

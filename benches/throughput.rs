@@ -39,6 +39,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use gpad_live::domain::topic::SupplierTopic;
+use gpad_live::service::LEDGER;
 use peers::{Cells, PEERS, Peer};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -210,7 +211,20 @@ fn run(
     assert!(status.success(), "{name}: {status}");
     eprint!("{log}");
     assert_eq!(seen.sum("activity", "england"), appointments, "{name}");
+    let is_transactional = markers(&watch, &seen) > 0;
+    assert_eq!(is_transactional, name != WITHOUT, "{name}: markers");
     measured
+}
+
+/// Offsets of the ledger that hold no record: a transaction ends with one in every partition that it wrote to.
+fn markers(watch: &BaseConsumer, seen: &Seen<'_>) -> i64 {
+    let offsets = (0..TASKS).map(|partition| {
+        let ends = watch.fetch_watermarks(LEDGER, partition, Duration::from_secs(5));
+        let (low, high) = ends.unwrap();
+        high - low
+    });
+    let records = i64::try_from(seen.records(LEDGER).len()).unwrap();
+    offsets.sum::<i64>() - records
 }
 
 /// Waits until a contender's group has committed every record; measured once the broker is warm. `log`: what

@@ -30,12 +30,12 @@ use gpad_live::service::LEDGER;
 use gpad_live::wire::datum::Datum;
 use gpad_live::wire::framing::unframe_ours;
 use gpad_live::wire::output::Manifest;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use rdkafka::consumer::Consumer;
+use rdkafka::{Message, Offset, TopicPartitionList};
 use support::input::{Flow, Input, NOW};
 use support::instance::{Instance, succeed};
 use support::proof::{machine, versions};
-use support::{Kafka, free_port, wait_for};
+use support::{Kafka, free_port, prompt_reader, wait_for};
 
 const PARTITIONS: i32 = 2;
 const TURNS: u64 = 3;
@@ -78,14 +78,7 @@ struct Seen {
 
 /// Reads the ledger as it is committed.
 fn watch(brokers: &str, ends: Arc<AtomicBool>) -> (Arc<Mutex<Vec<Seen>>>, JoinHandle<()>) {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", brokers)
-        .set("group.id", "visitors")
-        .set("isolation.level", "read_committed")
-        .set("enable.auto.commit", "false")
-        .set("fetch.wait.max.ms", "5")
-        .create()
-        .unwrap();
+    let consumer = prompt_reader(brokers, "visitors");
     let wait = Duration::from_secs(10);
     let metadata = consumer.fetch_metadata(Some(LEDGER), wait).unwrap();
     let mut places = TopicPartitionList::new();

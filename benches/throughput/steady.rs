@@ -25,15 +25,14 @@ use gpad_live::wire::datum::Datum;
 use gpad_live::wire::framing::{frame, unframe_ours};
 use gpad_live::wire::output::AggregateKey;
 use gpad_live::wire::supplier::{SupplierRecord, emis};
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::peers::{self, Cell, Cells, Running};
 use super::support::input::{Flow, Input};
 use super::support::instance::{Environment, Instance, Seen, succeed};
-use super::support::{Kafka, wait_for};
+use super::support::{Kafka, prompt_reader, wait_for};
 use super::{Contender, GROUP, client, committed, core_seconds, environment};
 
 /// The words that say how fast, and for how long.
@@ -263,14 +262,7 @@ struct Reader {
 impl Reader {
     /// Waits for the topic: a peer makes its own.
     fn start(kafka: &Kafka, topic: &'static str) -> Self {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", kafka.brokers())
-            .set("group.id", "steady")
-            .set("isolation.level", "read_committed")
-            .set("fetch.wait.max.ms", "5")
-            .set("enable.auto.commit", "false")
-            .create()
-            .unwrap();
+        let consumer = prompt_reader(&kafka.brokers(), "steady");
         let mut partitions = 0;
         wait_for("the topic of rows", LONG, || {
             let metadata = consumer.fetch_metadata(None, LONG).unwrap();

@@ -1,6 +1,7 @@
 //! What the core hands over, in the shapes that topics and files carry, and back.
 
 use std::borrow::Cow;
+use std::fmt::{self, Display, Formatter};
 use std::io::Write as _;
 
 use crate::domain::aggregate::{Dimension, Figures, Finality, Measure, Published, Row, Span};
@@ -206,7 +207,7 @@ pub fn counts_from(counts: &[output::DispositionCount]) -> Counts {
 /// Where a row's window begins and ends: days such as `2022-02-28`, instants such as `2022-02-28T09:15:00.000Z`.
 pub(super) fn texts_of(span: Span) -> (String, String) {
     match span {
-        Span::Days(from, to) => (iso(from), iso(to)),
+        Span::Days(from, to) => (Iso(from).to_string(), Iso(to).to_string()),
         Span::Times(from, to) => (from.to_rfc3339(), to.to_rfc3339()),
     }
 }
@@ -223,37 +224,35 @@ pub(super) fn span_of(from: &str, to: &str) -> Option<Span> {
     Some(Span::Times(instant(from)?, instant(to)?))
 }
 
-/// Appends both texts of [`texts_of`].
+/// Appends both texts of [`texts_of`]; days, as most windows are of, without one being made.
 fn write_span(span: Span, into: &mut Vec<u8>) {
     match span {
         Span::Days(from, to) => {
-            write_day(from, into);
-            write_day(to, into);
+            for day in [from, to] {
+                let at = into.len();
+                into.push(0);
+                write!(into, "{}", Iso(day)).expect("a list of bytes takes any");
+                // A length below 64 is a byte: its double.
+                into[at] = ((into.len() - at - 1) << 1) as u8;
+            }
         }
-        Span::Times(..) => {
-            let (from, to) = texts_of(span);
-            encode::text(&from, into);
-            encode::text(&to, into);
+        Span::Times(from, to) => {
+            encode::text(&from.to_rfc3339(), into);
+            encode::text(&to.to_rfc3339(), into);
         }
     }
 }
 
-/// Appends a day as [`iso`] has it.
-fn write_day(day: Day, into: &mut Vec<u8>) {
-    let at = into.len();
-    into.push(0);
-    match day.date() {
-        Some(date) => write!(into, "{date}"),
-        None => write!(into, "{}", day.0),
-    }
-    .expect("a list of bytes takes any");
-    // A length below 64 is a byte: its double.
-    into[at] = ((into.len() - at - 1) << 1) as u8;
-}
+/// A day such as `2022-02-28`; its number where the calendar has none.
+struct Iso(Day);
 
-fn iso(day: Day) -> String {
-    day.date()
-        .map_or_else(|| day.0.to_string(), |date| date.to_string())
+impl Display for Iso {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0.date() {
+            Some(date) => Display::fmt(&date, f),
+            None => Display::fmt(&self.0.0, f),
+        }
+    }
 }
 
 fn day(text: &str) -> Option<Day> {

@@ -222,6 +222,31 @@ mod tests {
     }
 
     #[test]
+    fn partitions_are_those_that_the_settings_say() {
+        let mut settings = Settings::default();
+        settings.topics.partitions = 6;
+        settings.topics.row_partitions = 2;
+        settings.topics.delta_partitions = 3;
+        let plan = super::super::plan_of(&settings, None).unwrap();
+        let wanted = wanted(&settings, &plan.aggregates);
+        for (name, partitions) in [
+            ("emis.appointments", 6),
+            ("ods.practices", 1),
+            ("gpad.aggregates.activity", 2),
+            (LEDGER, 6),
+            (DELTAS, 3),
+            (CHANGELOG, 9),
+        ] {
+            let topic = wanted.iter().find(|topic| topic.name == name);
+            assert_eq!(
+                topic.map(|topic| topic.partitions),
+                Some(partitions),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
     fn every_fault_is_named() {
         let (wanted, mut found) = as_wanted();
         found[2].partitions = 3;

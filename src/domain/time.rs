@@ -23,7 +23,7 @@ impl Day {
         NaiveDate::from_epoch_days(self.0)
     }
 
-    /// Whether it has a date: every record asks several times, and needs none of them.
+    /// Whether the calendar has it. Every record asks several times and needs no date: [`Self::date`] would make one.
     #[inline]
     #[must_use]
     pub const fn has_date(self) -> bool {

@@ -13,7 +13,7 @@ use super::changes::Changes;
 use super::fact::{Fact, Parts};
 use super::places::{Grouped, Groups, Places, Ranks};
 use super::plan::{Aggregate, AggregatePlan};
-use super::printed::{CLOSED_AT_ONCE, close_days, closed_day, rolled_row, row};
+use super::published::{CLOSED_AT_ONCE, close_days, closed_day, rolled_row, row};
 use super::rolling::{Windows, end_of};
 use super::rows::{Rows, publish, standing_of};
 use super::story::Story;

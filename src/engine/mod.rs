@@ -10,7 +10,7 @@ pub mod keep;
 pub mod ledger;
 pub mod places;
 pub mod plan;
-mod printed;
+mod published;
 mod queue;
 mod read;
 mod reconcile;

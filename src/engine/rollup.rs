@@ -12,7 +12,7 @@ use super::changes::Changes;
 use super::fold::{Base, Delta};
 use super::places::{Places, Ranks};
 use super::plan::AggregatePlan;
-use super::printed::{CLOSED_AT_ONCE, close_days, closed_day, rolled_row, row};
+use super::published::{CLOSED_AT_ONCE, close_days, closed_day, rolled_row, row};
 use super::rolling::{Rolled, Windows, end_of};
 use super::rows::{Rows, publish, standing_of};
 use super::table::{Key, Table};

@@ -260,3 +260,64 @@ impl Kept for Table {
         fields.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANY: i32 = 2 * LENGTH as i32 + 7;
+
+    fn key(number: i32) -> Key {
+        Key {
+            place: number.unsigned_abs() % 5,
+            window: number,
+            dimensions: 9,
+        }
+    }
+
+    fn filled() -> Table {
+        let mut table = Table::new(2);
+        for number in 0..MANY {
+            let (_, words) = table.words_of(key(number));
+            words.copy_from_slice(&[number.into(), -1]);
+        }
+        table
+    }
+
+    #[test]
+    fn entries_of_every_chunk_are_found_and_those_that_were_forgotten_are_new() {
+        let mut table = filled();
+        for number in (0..MANY as u32).step_by(3) {
+            table.vacate(number);
+        }
+        assert_eq!(table.numbers().count(), table.len());
+        for number in 0..MANY {
+            let stood = if number % 3 == 0 {
+                [0, 0]
+            } else {
+                [number.into(), -1]
+            };
+            assert_eq!(table.words_of(key(number)).1, stood, "{number}");
+        }
+        // Their numbers went to those that came back.
+        assert_eq!(table.entries(), MANY as u32);
+        table.clear();
+        assert!(table.is_empty());
+        assert_eq!(table.words_of(key(1)), (0, &mut [0, 0][..]));
+    }
+
+    #[test]
+    fn entries_are_read_back_in_any_order() {
+        let (table, mut restored) = (filled(), Table::new(2));
+        for number in (0..MANY as u32).rev() {
+            let mut written = Vec::new();
+            table.write(number, &mut written);
+            assert_eq!(restored.read(number, &written), Some(()));
+        }
+        restored.restored();
+        for number in 0..MANY {
+            let found = restored.words_of(key(number));
+            assert_eq!(found, (number as u32, &mut [number.into(), -1][..]));
+        }
+    }
+}

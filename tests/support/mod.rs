@@ -23,7 +23,21 @@ use std::time::{Duration, Instant};
 
 use gpad_live::adapters::kafka::KafkaLog;
 use gpad_live::config;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::BaseConsumer;
 use tempfile::TempDir;
+
+/// A committed reader that is handed records as soon as they are there; assigned to nothing yet.
+pub fn prompt_reader(brokers: &str, group: &str) -> BaseConsumer {
+    ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", group)
+        .set("isolation.level", "read_committed")
+        .set("fetch.wait.max.ms", "5")
+        .set("enable.auto.commit", "false")
+        .create()
+        .unwrap()
+}
 
 /// A process that ends with this handle, and with this test process however that ends.
 pub struct Service {

@@ -159,7 +159,7 @@ impl KafkaLog {
             .enable_all()
             .build()
             .map_err(|error| LogError::new(Remedy::Stop, "starting an admin client", error))?;
-        let admin = client(&self.settings)
+        let admin = client(&self.settings, &[])
             .create_with_context(Plain::default())
             .map_err(|error| LogError::new(Remedy::Stop, "starting an admin client", error))?;
         Ok((runtime, admin))

@@ -15,12 +15,14 @@ const PATIENCE: Duration = Duration::from_mins(2);
 struct KafkaAppender(BaseProducer<Deliveries>);
 
 pub(super) fn open(settings: &config::Kafka) -> Result<Box<dyn Append>, LogError> {
-    let producer = client(settings)
+    let rather = [
+        // Thirty-two partitions at 5 ms are thousands of small batches a second, whatever comes.
+        ("linger.ms", "20"),
+        ("compression.type", "lz4"),
+    ];
+    let producer = client(settings, &rather)
         .set("enable.idempotence", "true")
         .set("partitioner", "murmur2_random")
-        // Thirty-two partitions at 5 ms are thousands of small batches a second, whatever comes.
-        .set("linger.ms", "20")
-        .set("compression.type", "lz4")
         .set("message.max.bytes", LARGEST.to_string())
         .create_with_context(Deliveries::default())
         .map_err(|error| LogError::new(Remedy::Stop, "making a producer", error))?;

@@ -165,7 +165,7 @@ pub(super) fn join(
     topics: &[&str],
 ) -> Result<Box<dyn Membership>, LogError> {
     let doing = || format!("joining group {}", settings.group);
-    let mut config = client(settings);
+    let mut config = client(settings, &[]);
     config
         .set("group.id", &settings.group)
         // `classic`: with the new protocol, exceeding max.poll.interval is fatal until librdkafka 2.15.

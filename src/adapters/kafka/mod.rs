@@ -80,7 +80,7 @@ impl KafkaLog {
     /// When an option is unknown to librdkafka, or no broker answers in time.
     pub fn open(settings: &config::Kafka) -> Result<Self, LogError> {
         let control = |isolation: &str, group: bool| {
-            let mut config = client(settings);
+            let mut config = client(settings, &[]);
             config
                 .set("isolation.level", isolation)
                 .set("enable.auto.commit", "false");
@@ -111,7 +111,7 @@ impl KafkaLog {
     /// The first option that it refuses.
     pub fn check(settings: &config::Kafka) -> Result<(), LogError> {
         security::check(&settings.client)?;
-        client(settings)
+        client(settings, &[])
             .create_native_config()
             .map(|_| ())
             .map_err(|error| LogError::new(Remedy::Stop, "kafka.client", error))
@@ -152,8 +152,9 @@ impl KafkaLog {
     }
 }
 
-/// What every client of ours has in common, the operator's own options last.
-fn client(settings: &config::Kafka) -> ClientConfig {
+/// What every client of ours has in common, then what one of them would rather have, then the operator's own options. What must be so
+/// is set on the answer.
+fn client(settings: &config::Kafka, rather: &[(&str, &str)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &settings.brokers)
@@ -164,7 +165,11 @@ fn client(settings: &config::Kafka) -> ClientConfig {
         // A connection that went silent is given up after this; the default of a minute stalls every task on it.
         .set("socket.timeout.ms", SILENCE.as_millis().to_string())
         .set("reconnect.backoff.max.ms", "2000");
-    for (key, value) in &settings.client {
+    let operator = settings
+        .client
+        .iter()
+        .map(|(key, value)| (&**key, &**value));
+    for (key, value) in rather.iter().copied().chain(operator) {
         config.set(key, value);
     }
     config
@@ -172,7 +177,15 @@ fn client(settings: &config::Kafka) -> ClientConfig {
 
 /// What every consumer that is given records has in common. `kib`: what it may hold of fetched records.
 fn consumer(settings: &config::Kafka, kib: u64) -> ClientConfig {
-    let mut config = client(settings);
+    let rather = [
+        // Answered at the first record, every task asks hundreds of times a second, and the broker is busy with that
+        // (docs/decisions/0032).
+        ("fetch.min.bytes", "65536"),
+        ("fetch.wait.max.ms", "20"),
+        // The default of 1000 stalls whenever the bounded queue was full.
+        ("fetch.queue.backoff.ms", "10"),
+    ];
+    let mut config = client(settings, &rather);
     config
         // An answer is held as a whole beside the queue, whatever an operator asks for of each partition. A batch that
         // is longer comes all the same, alone.
@@ -187,16 +200,7 @@ fn consumer(settings: &config::Kafka, kib: u64) -> ClientConfig {
         // A position that is gone is an error that a person must see, never a silent jump.
         .set("auto.offset.reset", "error")
         .set("check.crcs", "true")
-        // The default of 1000 stalls whenever the bounded queue was full.
-        .set("fetch.queue.backoff.ms", "10")
         .set("queued.max.messages.kbytes", kib.to_string());
-    // Answered at the first record, every task asks hundreds of times a second, and the broker is busy with that
-    // (docs/decisions/0032).
-    for (key, value) in [("fetch.min.bytes", "65536"), ("fetch.wait.max.ms", "20")] {
-        if !settings.client.contains_key(key) {
-            config.set(key, value);
-        }
-    }
     config
 }
 
@@ -322,5 +326,34 @@ fn remedy(error: &KafkaError) -> Remedy {
             Remedy::Renew
         }
         _ => Remedy::Retry,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    #[test]
+    fn an_operator_overrules_what_we_would_rather_have_and_not_what_must_be_so() {
+        let mut settings = Settings::default().kafka;
+        let ours = consumer(&settings, 1_024);
+        assert_eq!(ours.get("fetch.wait.max.ms"), Some("20"));
+        assert_eq!(output::producer(&settings).get("linger.ms"), Some("1"));
+        let wishes = [
+            ("fetch.wait.max.ms", "7"),
+            ("isolation.level", "read_uncommitted"),
+            ("linger.ms", "3"),
+            ("partitioner", "random"),
+        ];
+        settings.client = wishes
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        let reader = consumer(&settings, 1_024);
+        assert_eq!(reader.get("fetch.wait.max.ms"), Some("7"));
+        assert_eq!(reader.get("isolation.level"), Some("read_committed"));
+        let writer = output::producer(&settings);
+        assert_eq!(writer.get("linger.ms"), Some("3"));
+        assert_eq!(writer.get("partitioner"), Some("murmur2_random"));
     }
 }

@@ -125,15 +125,17 @@ pub(super) fn open(
 
 /// What a task's producer is, whatever its guarantee.
 pub(super) fn producer(settings: &config::Kafka) -> ClientConfig {
-    let mut config = client(settings);
+    let rather = [
+        // `flush` does not override it: every commit would wait this long.
+        ("linger.ms", "1"),
+        ("compression.type", "lz4"),
+        ("queue.buffering.max.messages", "1000000"),
+    ];
+    let mut config = client(settings, &rather);
     config
         // Of the Java client, so that a key lands in the same partition whoever sends it.
         .set("partitioner", "murmur2_random")
-        // `flush` does not override it: every commit would wait this long.
-        .set("linger.ms", "1")
-        .set("compression.type", "lz4")
-        .set("message.max.bytes", LARGEST.to_string())
-        .set("queue.buffering.max.messages", "1000000");
+        .set("message.max.bytes", LARGEST.to_string());
     config
 }
 
