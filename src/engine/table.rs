@@ -134,12 +134,8 @@ impl Table {
         let number = match entry {
             Entry::Occupied(found) => *found.get(),
             Entry::Vacant(room) => {
-                let number = if let Some(number) = free.pop() {
-                    words.get_mut(number).fill(0);
-                    number
-                } else {
-                    words.push()
-                };
+                // What was forgotten left zeros.
+                let number = free.pop().unwrap_or_else(|| words.push());
                 room.insert(number);
                 words.get_mut(number)[..Key::WORDS].copy_from_slice(&packed);
                 number

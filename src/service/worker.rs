@@ -387,7 +387,7 @@ impl<S: Stage> Worker<S> {
         let outcome = reader.read(room, wait, &mut |message| match self.stage.take(&message) {
             Ok(count) => {
                 self.taken(&message, count);
-                if self.open.count < most {
+                if self.open.count < most && self.orders.get() == Order::Work {
                     ControlFlow::Continue(())
                 } else {
                     ControlFlow::Break(())
@@ -530,7 +530,8 @@ impl<S: Stage> Worker<S> {
             .committed(self.stage.changelog(), &*self.around.log);
         let open = std::mem::take(&mut self.open);
         self.orders.set_open(false);
-        self.pace.took(open.records, open.count);
+        self.pace
+            .took(open.records, open.count, since(self.looked_at));
         self.snapshot();
         tracing::debug!(
             task = self.stage.name(),
