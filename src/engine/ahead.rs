@@ -65,17 +65,18 @@ impl Ahead {
         let rows = &mut self.rows;
         let (mut figures, mut change) = (vec![0; self.columns], vec![0; self.columns]);
         self.changes.drain_all(ranks, |key, sums| {
-            let (standing, held) = rows.change(key);
             let (did_show, does_show) = (shows(before, key.window), shows(today, key.window));
-            for at in 0..held.len() {
-                let stood = if did_show { held[at] } else { 0 };
-                held[at] += sums[at];
-                figures[at] = if does_show { held[at] } else { 0 };
-                change[at] = figures[at] - stood;
-            }
-            if change.iter().any(|change| *change != 0) {
-                see(key, standing, (&figures, &change));
-            }
+            rows.change(key, |standing, held| {
+                for at in 0..held.len() {
+                    let stood = if did_show { held[at] } else { 0 };
+                    held[at] += sums[at];
+                    figures[at] = if does_show { held[at] } else { 0 };
+                    change[at] = figures[at] - stood;
+                }
+                if change.iter().any(|change| *change != 0) {
+                    see(key, standing, (&figures, &change));
+                }
+            });
         });
         if let Some(today) = today.filter(|_| before != today) {
             self.rows.forget_before(today.0);

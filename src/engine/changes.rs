@@ -22,7 +22,7 @@ impl Changes {
     /// Adds `sign` times the measures, which may be the first of them only; answers all sums of the key.
     #[inline]
     pub fn add(&mut self, key: Key, measures: &[i64], sign: i64) -> &mut [i64] {
-        let (_, sums) = self.sums.words_of(key);
+        let sums = self.sums.words_of(key);
         for (sum, measure) in sums.iter_mut().zip(measures) {
             *sum += sign * measure;
         }

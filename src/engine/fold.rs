@@ -11,13 +11,14 @@ use crate::domain::topic::Supplier;
 use super::ahead::Ahead;
 use super::changes::Changes;
 use super::fact::{Fact, Parts};
+use super::packed_table::PackedTable;
 use super::places::{Grouped, Groups, Places, Ranks};
 use super::plan::{Aggregate, AggregatePlan};
 use super::published::{CLOSED_AT_ONCE, close_days, closed_day, rolled_row, row};
 use super::rolling::{Windows, end_of};
 use super::rows::{Rows, publish, standing_of};
 use super::story::Story;
-use super::table::{Key, Table};
+use super::table::Key;
 use super::told::Told;
 use super::watermark::{Closed, Watermarks};
 
@@ -344,7 +345,7 @@ impl Fold {
     }
 
     /// What is kept of rows at practice level, table by table, aggregate by aggregate.
-    pub(super) fn tables(&self) -> impl Iterator<Item = &Table> {
+    pub(super) fn tables(&self) -> impl Iterator<Item = &PackedTable> {
         self.folders.iter().flat_map(|folder| {
             let rows = folder.practice.as_ref().map(|(_, rows)| rows);
             let ahead = folder.ahead.iter().flat_map(Look::all).map(Ahead::rows);
@@ -355,7 +356,7 @@ impl Fold {
     }
 
     /// As [`Self::tables`].
-    pub(super) fn tables_mut(&mut self) -> impl Iterator<Item = &mut Table> {
+    pub(super) fn tables_mut(&mut self) -> impl Iterator<Item = &mut PackedTable> {
         self.folders.iter_mut().flat_map(|folder| {
             let rows = folder.practice.as_mut().map(|(_, rows)| rows);
             let ahead = folder.ahead.iter_mut().flat_map(Look::all_mut);
@@ -402,7 +403,7 @@ impl Fold {
     /// Rows that stand at practice level.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.tables().map(Table::len).sum()
+        self.tables().map(PackedTable::len).sum()
     }
 
     /// Bytes on the heap of what is kept of each aggregate at practice level.

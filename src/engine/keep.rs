@@ -11,11 +11,11 @@ use crate::domain::time::{Local, Timestamp};
 use crate::domain::topic::SupplierTopic;
 
 use super::ledger::Counts;
+use super::packed_table::PackedTable;
 use super::plan::AggregatePlan;
 use super::rollup::Rollup;
 use super::state::block::{self, Blocks, Cursor, Damage, Fields, Kept};
 use super::state::slot::Mark;
-use super::table::Table;
 use super::task::{Task, consultations_of};
 use super::watermark::Closed;
 
@@ -75,7 +75,7 @@ fn put_new(table: u8, kept: &dyn Kept, written: &mut u32, block: &mut Blocks) {
 }
 
 fn put_rows<'a>(
-    tables: impl Iterator<Item = &'a Table>,
+    tables: impl Iterator<Item = &'a PackedTable>,
     changed: Vec<Vec<u32>>,
     block: &mut Blocks,
 ) {
@@ -86,13 +86,13 @@ fn put_rows<'a>(
     }
 }
 
-fn rows_at<'a>(table: u8, mut rows: impl Iterator<Item = &'a Table>) -> Option<&'a dyn Kept> {
+fn rows_at<'a>(table: u8, mut rows: impl Iterator<Item = &'a PackedTable>) -> Option<&'a dyn Kept> {
     let rows = rows.nth(usize::from(table.checked_sub(ROWS)?))?;
     Some(rows)
 }
 
 fn read_row<'a>(
-    mut rows: impl Iterator<Item = &'a mut Table>,
+    mut rows: impl Iterator<Item = &'a mut PackedTable>,
     (table, number): (u8, u32),
     bytes: &[u8],
 ) -> Result<(), Damage> {

@@ -8,6 +8,7 @@ pub mod fold;
 mod horizon;
 pub mod keep;
 pub mod ledger;
+pub mod packed_table;
 pub mod places;
 pub mod plan;
 mod published;

@@ -17,10 +17,11 @@ use crate::domain::aggregate::Rolling;
 use crate::domain::time::Timestamp;
 
 use super::changes::Changes;
+use super::packed_table::PackedTable;
 use super::places::Ranks;
 use super::plan::Aggregate;
 use super::rows::{close, is_provisional};
-use super::table::{Key, Table};
+use super::table::Key;
 use super::watermark::Closed;
 
 /// Where a key's dimensions hold the index of its window: above all that a plan packs.
@@ -49,11 +50,10 @@ pub struct Windows {
     longest: i32,
     kept: i32,
     columns: usize,
-    panes: Table,
+    panes: PackedTable,
     /// Numbers of panes' entries by their first minute.
     by_minute: BTreeMap<i32, Vec<u32>>,
-    /// A word for the row's standing, then its figures.
-    rows: Table,
+    rows: PackedTable,
     /// Numbers of rows by window and end.
     by_end: BTreeMap<(usize, i32), Vec<u32>>,
     /// The minute up to which windows have been made; the least before the first.
@@ -61,6 +61,8 @@ pub struct Windows {
     /// Rows touched since the last settlement, with where their figures of before lie.
     touched: FxHashMap<u32, usize>,
     stood: Vec<i64>,
+    /// Of the entry that is looked at.
+    figures: Vec<i64>,
     changed_panes: Vec<u32>,
     changed_rows: Vec<u32>,
     /// Events too old for any window that is kept, since this was last asked.
@@ -97,13 +99,14 @@ impl Windows {
             longest: aggregate.longest(),
             kept: i32::from(aggregate.kept_days) * DAY,
             columns,
-            panes: Table::new(columns),
+            panes: PackedTable::of_sums(columns),
             by_minute: BTreeMap::new(),
-            rows: Table::new(1 + columns),
+            rows: PackedTable::of_rows(columns),
             by_end: BTreeMap::new(),
             now: i32::MIN,
             touched: FxHashMap::default(),
             stood: Vec::new(),
+            figures: Vec::new(),
             changed_panes: Vec::new(),
             changed_rows: Vec::new(),
             too_old: 0,
@@ -129,15 +132,17 @@ impl Windows {
             .map(|(number, stood)| (*number, *stood))
             .collect();
         order.sort_unstable_by_key(|(number, _)| {
-            let (key, _) = self.rows.entry(*number);
+            let key = self.rows.key(*number);
             let dimensions = key.dimensions & !(u64::MAX << WINDOW_SHIFT);
             let at = key.dimensions >> WINDOW_SHIFT;
             (ranks.of(key.place), at, key.window, dimensions)
         });
         let oldest = self.oldest_end();
         for (number, stood) in order {
-            let (key, words) = self.rows.entry_mut(number);
-            let (standing, figures) = words.split_first_mut().expect("a row has its standing");
+            let (key, mut standing) = (self.rows.key(number), self.rows.standing(number));
+            let figures = &mut self.figures;
+            figures.clear();
+            self.rows.read_into(number, figures);
             let stood = &mut self.stood[stood..stood + self.columns];
             for (stood, figure) in stood.iter_mut().zip(&*figures) {
                 *stood = figure - *stood;
@@ -148,13 +153,14 @@ impl Windows {
                 see(Rolled {
                     key: Key { dimensions, ..key },
                     at,
-                    standing: &mut *standing,
-                    figures: &*figures,
+                    standing: &mut standing,
+                    figures,
                     change: &*stood,
                 });
+                self.rows.stand(number, standing);
             }
             // Never published, or published for the last time.
-            if *standing == 0 || key.window <= oldest {
+            if standing == 0 || key.window <= oldest {
                 self.rows.vacate(number);
                 if let Entry::Occupied(mut numbers) = self.by_end.entry((at, key.window)) {
                     numbers.get_mut().retain(|found| *found != number);
@@ -185,9 +191,8 @@ impl Windows {
             let mut reached = to;
             for ((_, end), numbers) in ends {
                 for number in numbers {
-                    let (key, words) = self.rows.entry_mut(*number);
-                    let (standing, figures) = words.split_first_mut().expect("a standing");
-                    if !is_provisional(*standing) || figures.iter().all(|figure| *figure == 0) {
+                    let (key, mut standing) = (self.rows.key(*number), self.rows.standing(*number));
+                    if !is_provisional(standing) || self.rows.is_zero(*number) {
                         continue;
                     }
                     if *room == 0 {
@@ -195,15 +200,18 @@ impl Windows {
                         break;
                     }
                     *room -= 1;
-                    close(standing, closed.of(end_of(key)));
+                    close(&mut standing, closed.of(end_of(key)));
+                    self.rows.stand(*number, standing);
+                    self.figures.clear();
+                    self.rows.read_into(*number, &mut self.figures);
                     see(Rolled {
                         key: Key {
                             dimensions: key.dimensions & !(u64::MAX << WINDOW_SHIFT),
                             ..key
                         },
                         at,
-                        standing: &mut *standing,
-                        figures: &*figures,
+                        standing: &mut standing,
+                        figures: &self.figures,
                         change: &self.stood,
                     });
                     self.changed_rows.push(*number);
@@ -236,9 +244,9 @@ impl Windows {
         if before == i32::MIN {
             // What came before any time was told.
             for number in self.panes.numbers() {
-                let (key, words) = self.panes.entry(number);
-                let sums = words.to_vec();
-                self.spread(key, &sums);
+                let mut sums = Vec::with_capacity(self.columns);
+                self.panes.read_into(number, &mut sums);
+                self.spread(self.panes.key(number), &sums);
             }
             return;
         }
@@ -268,18 +276,21 @@ impl Windows {
         };
         let enter = of_minutes(&self.by_minute, end - step, end);
         let leave = of_minutes(&self.by_minute, end - step - minutes, end - minutes);
-        let mut sums = vec![0; self.columns];
+        let mut sums = Vec::with_capacity(self.columns);
         for number in before {
-            let (key, words) = self.rows.entry(number);
-            sums.copy_from_slice(&words[1..]);
-            let row = Key { window: end, ..key };
+            sums.clear();
+            self.rows.read_into(number, &mut sums);
+            let row = Key {
+                window: end,
+                ..self.rows.key(number)
+            };
             self.touch(row, &sums, 1);
         }
         for (numbers, sign) in [(enter, 1), (leave, -1)] {
             for number in numbers {
-                let (key, words) = self.panes.entry(number);
-                sums.copy_from_slice(words);
-                let row = Self::row(key, at, end);
+                sums.clear();
+                self.panes.read_into(number, &mut sums);
+                let row = Self::row(self.panes.key(number), at, end);
                 self.touch(row, &sums, sign);
             }
         }
@@ -305,10 +316,8 @@ impl Windows {
             ..key
         };
         let panes = self.panes.len();
-        let (number, words) = self.panes.words_of(key);
-        for (word, sum) in words.iter_mut().zip(sums) {
-            *word += sum;
-        }
+        let number = self.panes.number_of(key);
+        self.panes.add(number, sums, 1);
         if self.panes.len() > panes {
             self.by_minute.entry(minute).or_default().push(number);
         }
@@ -334,15 +343,13 @@ impl Windows {
     /// Adds to a row, and notes what stood before the first change of a settlement.
     fn touch(&mut self, key: Key, sums: &[i64], sign: i64) {
         let rows = self.rows.len();
-        let (number, words) = self.rows.words_of(key);
-        let stood = self.stood.len();
+        let number = self.rows.number_of(key);
         self.touched.entry(number).or_insert_with(|| {
-            self.stood.extend_from_slice(&words[1..]);
+            let stood = self.stood.len();
+            self.rows.read_into(number, &mut self.stood);
             stood
         });
-        for (word, sum) in words[1..].iter_mut().zip(sums) {
-            *word += sign * sum;
-        }
+        self.rows.add(number, sums, sign);
         if self.rows.len() > rows {
             let at = (key.dimensions >> WINDOW_SHIFT) as usize;
             self.by_end
@@ -359,9 +366,9 @@ impl Windows {
             let old = self.by_end.range((at, i32::MIN)..=(at, oldest));
             let numbers: Vec<u32> = old.flat_map(|(_, numbers)| numbers).copied().collect();
             for number in numbers {
-                let (key, words) = self.rows.entry(number);
-                let sums = words[1..].to_vec();
-                self.touch(key, &sums, -1);
+                let mut sums = Vec::with_capacity(self.columns);
+                self.rows.read_into(number, &mut sums);
+                self.touch(self.rows.key(number), &sums, -1);
             }
         }
         let oldest = oldest.saturating_sub(self.longest);
@@ -396,12 +403,12 @@ impl Windows {
 
     /// Panes, then rows.
     #[must_use]
-    pub const fn tables(&self) -> [&Table; 2] {
+    pub const fn tables(&self) -> [&PackedTable; 2] {
         [&self.panes, &self.rows]
     }
 
     /// As [`Self::tables`].
-    pub const fn tables_mut(&mut self) -> [&mut Table; 2] {
+    pub const fn tables_mut(&mut self) -> [&mut PackedTable; 2] {
         [&mut self.panes, &mut self.rows]
     }
 
@@ -413,12 +420,12 @@ impl Windows {
         self.rows.restored();
         self.by_minute.clear();
         for number in self.panes.numbers() {
-            let (key, _) = self.panes.entry(number);
+            let key = self.panes.key(number);
             self.by_minute.entry(key.window).or_default().push(number);
         }
         self.by_end.clear();
         for number in self.rows.numbers() {
-            let (key, _) = self.rows.entry(number);
+            let key = self.rows.key(number);
             let at = (key.dimensions >> WINDOW_SHIFT) as usize;
             self.by_end
                 .entry((at, key.window))

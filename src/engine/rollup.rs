@@ -10,12 +10,13 @@ use crate::domain::topic::Supplier;
 
 use super::changes::Changes;
 use super::fold::{Base, Delta};
+use super::packed_table::PackedTable;
 use super::places::{Places, Ranks};
 use super::plan::AggregatePlan;
 use super::published::{CLOSED_AT_ONCE, close_days, closed_day, rolled_row, row};
 use super::rolling::{Rolled, Windows, end_of};
 use super::rows::{Rows, publish, standing_of};
-use super::table::{Key, Table};
+use super::table::Key;
 use super::watermark::Closed;
 
 #[derive(Debug)]
@@ -232,7 +233,7 @@ impl Rollup {
     }
 
     /// What is kept, aggregate by aggregate, level by level, table by table.
-    pub(super) fn tables(&self) -> impl Iterator<Item = &Table> {
+    pub(super) fn tables(&self) -> impl Iterator<Item = &PackedTable> {
         self.levels.iter().flatten().flat_map(|level| {
             let (rows, windows) = match &level.rows {
                 Kind::Days(rows) => (Some(rows.kept()), None),
@@ -243,7 +244,7 @@ impl Rollup {
     }
 
     /// As [`Self::tables`].
-    pub(super) fn tables_mut(&mut self) -> impl Iterator<Item = &mut Table> {
+    pub(super) fn tables_mut(&mut self) -> impl Iterator<Item = &mut PackedTable> {
         self.levels.iter_mut().flatten().flat_map(|level| {
             let (rows, windows) = match &mut level.rows {
                 Kind::Days(rows) => (Some(rows.kept_mut()), None),
@@ -298,6 +299,6 @@ impl Rollup {
     /// Rows that stand, and panes.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.tables().map(Table::len).sum()
+        self.tables().map(PackedTable::len).sum()
     }
 }

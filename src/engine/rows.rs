@@ -3,16 +3,19 @@
 use crate::domain::aggregate::{Finality, Published};
 use crate::domain::time::{Day, Timestamp};
 
+use super::packed_table::PackedTable;
 use super::state::block::Kept;
-use super::table::{Key, Table};
+use super::table::Key;
 
 /// Rows of one aggregate at one level. A row that returned to nothing keeps its key, so that its
 /// revision goes on when it comes back.
 //
-//   words of an entry:  closed by idleness << 40 | revision << 1 | was final,  then the figures
+//   standing of a row:  closed by idleness << 40 | revision << 1 | was final
 #[derive(Debug)]
 pub struct Rows {
-    table: Table,
+    table: PackedTable,
+    /// Of the row that was looked at last.
+    figures: Vec<i64>,
     /// Numbers of rows that have changed since they were last taken.
     changed: Vec<u32>,
     walk: Walk,
@@ -92,7 +95,8 @@ impl Rows {
     #[must_use]
     pub fn new(measures: usize) -> Self {
         Self {
-            table: Table::new(1 + measures),
+            table: PackedTable::of_rows(measures),
+            figures: Vec::new(),
             changed: Vec::new(),
             walk: Walk {
                 next: 0,
@@ -110,15 +114,17 @@ impl Rows {
         closed: Option<bool>,
         as_of: Timestamp,
     ) -> Changed<'_> {
-        let (number, words) = self.table.words_of(key);
+        let number = self.table.number_of(key);
         self.changed.push(number);
-        let (standing, figures) = words.split_first_mut().expect("a row has its revision");
-        for (figure, sum) in figures.iter_mut().zip(sums) {
-            *figure += sum;
-        }
+        self.table.add(number, sums, 1);
+        self.figures.clear();
+        self.table.read_into(number, &mut self.figures);
+        let mut standing = self.table.standing(number);
+        let published = publish(&mut standing, closed, as_of);
+        self.table.stand(number, standing);
         Changed {
-            figures,
-            published: publish(standing, closed, as_of),
+            figures: &self.figures,
+            published,
         }
     }
 
@@ -146,18 +152,18 @@ impl Rows {
             if *room == 0 {
                 return;
             }
-            let (key, words) = self.table.entry(number);
-            let (standing, figures) = (words[0], &words[1..]);
-            if !is_provisional(standing) || figures.iter().all(|figure| *figure == 0) {
+            let (key, mut standing) = (self.table.key(number), self.table.standing(number));
+            if !is_provisional(standing) || self.table.is_zero(number) {
                 continue;
             }
             let Some(by_idleness) = closed(key.window) else {
                 continue;
             };
-            let (_, words) = self.table.entry_mut(number);
-            close(&mut words[0], Some(by_idleness));
-            let published = standing_of(words[0], as_of);
-            see(key, &words[1..], published);
+            close(&mut standing, Some(by_idleness));
+            self.table.stand(number, standing);
+            self.figures.clear();
+            self.table.read_into(number, &mut self.figures);
+            see(key, &self.figures, standing_of(standing, as_of));
             self.changed.push(number);
             *room -= 1;
         }
@@ -167,17 +173,22 @@ impl Rows {
         }
     }
 
-    /// The standing and the figures of a row, which is about to change.
-    pub fn change(&mut self, key: Key) -> (&mut i64, &mut [i64]) {
-        let (number, words) = self.table.words_of(key);
+    /// Lets the standing and the figures of a row be changed.
+    pub fn change(&mut self, key: Key, change: impl FnOnce(&mut i64, &mut [i64])) {
+        let number = self.table.number_of(key);
         self.changed.push(number);
-        words.split_first_mut().expect("a row has its standing")
+        self.figures.clear();
+        self.table.read_into(number, &mut self.figures);
+        let mut standing = self.table.standing(number);
+        change(&mut standing, &mut self.figures);
+        self.table.stand(number, standing);
+        self.table.replace(number, &self.figures);
     }
 
     /// Forgets the rows of all windows before one.
     pub fn forget_before(&mut self, window: i32) {
         for number in self.table.numbers() {
-            if self.table.entry(number).0.window < window {
+            if self.table.key(number).window < window {
                 self.table.vacate(number);
                 self.changed.push(number);
             }
@@ -186,10 +197,7 @@ impl Rows {
 
     /// The keys of the rows of some windows.
     pub fn keys_of(&self, windows: impl Fn(i32) -> bool) -> Vec<Key> {
-        let keys = self
-            .table
-            .numbers()
-            .map(|number| self.table.entry(number).0);
+        let keys = self.table.numbers().map(|number| self.table.key(number));
         keys.filter(|key| windows(key.window)).collect()
     }
 
@@ -199,11 +207,11 @@ impl Rows {
     }
 
     #[must_use]
-    pub const fn kept(&self) -> &Table {
+    pub const fn kept(&self) -> &PackedTable {
         &self.table
     }
 
-    pub const fn kept_mut(&mut self) -> &mut Table {
+    pub const fn kept_mut(&mut self) -> &mut PackedTable {
         &mut self.table
     }
 

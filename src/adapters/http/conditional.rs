@@ -1,6 +1,6 @@
 //! Entity tags: who has an answer already is told so, and not sent it again (RFC 9110, 13.1.2).
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -8,13 +8,12 @@ use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
 
-/// Tags what is answered, and answers 304 to who names the tag.
+/// Tags what is answered.
 ///
 /// The tag is a hash of the answer: an answer that is the same stays the same whatever was read in between. It is weak,
 /// since compression changes the bytes and not what they say.
 pub async fn tagged(request: Request, next: Next) -> Response {
     let is_get = request.method() == Method::GET;
-    let known = request.headers().get(header::IF_NONE_MATCH).cloned();
     let response = next.run(request).await;
     if !is_get || response.status() != StatusCode::OK || is_stream(response.headers()) {
         return response;
@@ -25,7 +24,6 @@ pub async fn tagged(request: Request, next: Next) -> Response {
         return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why).into_response();
     };
     let tag = format!("W/\"{:032x}\"", xxhash_rust::xxh3::xxh3_128(&body));
-    let is_known = known.is_some_and(|known| names(&known, &tag));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         parts.headers.insert(header::ETAG, tag);
     }
@@ -38,10 +36,24 @@ pub async fn tagged(request: Request, next: Next) -> Response {
     parts
         .headers
         .insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    Response::from_parts(parts, body.into())
+}
+
+/// An answer, or 304 to who names its tag.
+pub fn unless_known(known: Option<&HeaderValue>, answer: Response<Bytes>) -> Response {
+    let tag = answer.headers().get(header::ETAG);
+    let tag = tag.and_then(|tag| tag.to_str().ok()).unwrap_or_default();
+    let is_known = !tag.is_empty() && known.is_some_and(|known| names(known, tag));
+    let (mut parts, body) = answer.into_parts();
     if is_known {
         parts.status = StatusCode::NOT_MODIFIED;
-        parts.headers.remove(header::CONTENT_TYPE);
-        parts.headers.remove(header::CONTENT_LENGTH);
+        for of_body in [
+            header::CONTENT_TYPE,
+            header::CONTENT_LENGTH,
+            header::CONTENT_ENCODING,
+        ] {
+            parts.headers.remove(of_body);
+        }
         return Response::from_parts(parts, Body::empty());
     }
     Response::from_parts(parts, body.into())

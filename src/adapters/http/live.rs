@@ -11,10 +11,13 @@ use tokio::time::{Interval, MissedTickBehavior};
 use utoipa::ToSchema;
 
 use super::Served;
+use super::answers::KEPT;
 use super::asked::{Asked, Nothing};
 use super::problem::Told;
 use crate::domain::time::Timestamp;
 
+/// Where it is; what is answered there has no end.
+pub const PATH: &str = "/api/v1/events";
 /// An open page hears of changes at most once in this time.
 const STEP: Duration = Duration::from_secs(1);
 /// Something is said at least this often, so that whatever lies between does not close the connection.
@@ -56,6 +59,8 @@ impl Listener {
                 .event("changed")
                 .id(changed.version.to_string())
                 .retry(RETRY);
+            // Until no answer is given any more that knows less.
+            tokio::time::sleep(KEPT).await;
             if let Ok(event) = event.json_data(changed) {
                 return event;
             }
@@ -95,7 +100,7 @@ impl Listener {
     path = "/api/v1/events",
     tag = "service",
     responses(
-        (status = 200, description = "Server-sent events called `changed`, whose `data` is this, the first at once; a comment at least every 15 seconds.", body = Changed, content_type = "text/event-stream"),
+        (status = 200, description = "Server-sent events called `changed`, whose `data` is this, the first within a second; a comment at least every 15 seconds.", body = Changed, content_type = "text/event-stream"),
         (status = 400, description = "There are no parameters.", body = Told, content_type = "application/problem+json"),
     )
 )]

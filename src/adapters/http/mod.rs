@@ -4,6 +4,7 @@
     reason = "the macros of the API's document write every path in full"
 )]
 
+mod answers;
 mod api;
 mod asked;
 mod assets;
@@ -54,6 +55,7 @@ use super::figures::known::Past;
 use super::metrics::{Format, Metrics};
 use super::page;
 use crate::analysis::published::PublishedTotals;
+use answers::Answers;
 use problem::Problem;
 use publication::Publisher;
 use summary::Summary;
@@ -80,6 +82,7 @@ pub struct App {
     pub releases: Option<PathBuf>,
     /// Makes files of the publication as it stands; none where no log is at hand.
     pub publisher: Option<Publisher>,
+    answers: Answers,
     cache: Mutex<Option<(Instant, Arc<str>)>>,
     closing: AtomicBool,
 }
@@ -106,6 +109,7 @@ impl App {
             past: None,
             releases: None,
             publisher: None,
+            answers: Answers::default(),
             cache,
             closing: AtomicBool::new(false),
         }
@@ -269,12 +273,19 @@ impl Drop for Server {
 
 fn routes(app: Served) -> Router {
     let (api, _) = document::router().split_for_parts();
+    let compressed = || CompressionLayer::new().quality(CompressionLevel::Fastest);
+    let api = (api.layer(middleware::from_fn(conditional::tagged)))
+        .layer(compressed())
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&app),
+            answers::kept,
+        ));
     Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))
         .route("/livez", get(live))
         .route("/readyz", get(ready))
-        .merge(api.layer(middleware::from_fn(conditional::tagged)))
+        .merge(api)
         .route("/releases/{number}/{*path}", get(releases::file))
         .route("/publication/{month}/{file}", get(publication::file))
         .route("/definitions", get(definitions::page))
@@ -288,7 +299,8 @@ fn routes(app: Served) -> Router {
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here")
         })
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        // What came compressed stays as it is.
+        .layer(compressed())
         .layer(middleware::from_fn_with_state(Arc::clone(&app), counted))
         .with_state(app)
 }

@@ -191,7 +191,7 @@ fn what_is_too_old_for_any_window_is_counted_and_the_memory_is_that_of_what_is_k
             settle(&mut windows, &mut changes, minute, &mut shown);
         }
     }
-    let [panes, rows] = windows.tables().map(Table::len);
+    let [panes, rows] = windows.tables().map(PackedTable::len);
     assert!(panes <= 24 * 4, "{panes} panes");
     assert!(rows <= 25 * (3 + 2) + 3, "{rows} rows");
     assert_eq!(windows.take_too_old(), 0);

@@ -70,18 +70,18 @@ impl Held {
     }
 }
 
-const COMPLETE: u32 = 1;
-const WITHDRAWN: u32 = 1 << 1;
-const SUPPLIER: u32 = 2;
-const ROLE: u32 = 4;
-const KIND: u32 = 7;
-const WAITS: u32 = 10;
+const COMPLETE: u16 = 1;
+const WITHDRAWN: u16 = 1 << 1;
+const SUPPLIER: u16 = 2;
+const ROLE: u16 = 4;
+const KIND: u16 = 7;
+const WAITS: u16 = 10;
 /// It has changed since changes were last taken.
-const CHANGED: u32 = 1 << 12;
+const CHANGED: u16 = 1 << 12;
 /// Nothing is here.
-const VACANT: u32 = 1 << 13;
-const TWO: u32 = 0b11;
-const THREE: u32 = 0b111;
+const VACANT: u16 = 1 << 13;
+const TWO: u16 = 0b11;
+const THREE: u16 = 0b111;
 
 /// How a version ends that waited, by its bits; 0: it does not wait.
 const ENDS: [Option<Disposition>; 4] = [
@@ -91,11 +91,12 @@ const ENDS: [Option<Disposition>; 4] = [
     Some(Disposition::Conflicting),
 ];
 
-/// The newest admitted version of a consultation: 48 bytes.
+/// The newest admitted version of a consultation: 46 bytes.
 #[derive(Debug, Clone, Copy)]
+#[repr(C, packed(2))]
 pub struct Consultation {
     id: Packed,
-    marks: u32,
+    marks: u16,
     version: Millis,
     start: Millis,
     content: u32,
@@ -107,13 +108,13 @@ pub struct Consultation {
     practice: u16,
 }
 
-const _: () = assert!(size_of::<Consultation>() == 48, "every byte counts");
+const _: () = assert!(size_of::<Consultation>() == 46, "every byte counts");
 
 impl Consultation {
     fn new(kind: Kind, id: Packed, held: &Held) -> Self {
         let mut new = Self {
             id,
-            marks: (kind as u32) << KIND,
+            marks: (kind as u16) << KIND,
             version: Millis::default(),
             start: Millis::default(),
             content: 0,
@@ -131,10 +132,10 @@ impl Consultation {
     /// Holds a version in place of the one before; its link stays for the caller to set.
     pub fn hold(&mut self, held: &Held) {
         self.marks = self.marks & (THREE << KIND | TWO << WAITS | CHANGED)
-            | u32::from(held.is_complete)
-            | u32::from(held.is_withdrawn) << 1
-            | (held.supplier as u32) << SUPPLIER
-            | held.role.map_or(THREE, |role| role as u32) << ROLE;
+            | u16::from(held.is_complete)
+            | u16::from(held.is_withdrawn) << 1
+            | (held.supplier as u16) << SUPPLIER
+            | held.role.map_or(THREE, |role| role as u16) << ROLE;
         (self.version, self.version_high) = Millis::split(held.version.0);
         (self.start, self.start_high) = Millis::split(held.start.0);
         self.content = held.content;
@@ -215,7 +216,7 @@ impl Consultation {
     pub fn wait(&mut self, ends: Disposition) {
         let bits = ENDS.iter().position(|end| *end == Some(ends));
         let bits = bits.expect("a version that is held was accepted, unchanged or conflicting");
-        self.marks = self.marks & !(TWO << WAITS) | (bits as u32) << WAITS;
+        self.marks = self.marks & !(TWO << WAITS) | (bits as u16) << WAITS;
     }
 
     /// How its newest version will end, if it waits.
@@ -244,7 +245,8 @@ impl Consultation {
     fn write(&self, into: &mut Vec<u8>) {
         let mut put = |bytes: &[u8]| into.extend_from_slice(bytes);
         put(&self.id);
-        put(&(self.marks & !CHANGED).to_le_bytes());
+        // As it was when there were more of them.
+        put(&u32::from(self.marks & !CHANGED).to_le_bytes());
         put(&self.version.low().to_le_bytes());
         put(&self.version_high.to_le_bytes());
         put(&self.start.low().to_le_bytes());
@@ -260,7 +262,7 @@ impl Consultation {
         let mut fields = Fields(bytes);
         let read = Self {
             id: fields.sixteen()?,
-            marks: fields.u32()? & !CHANGED,
+            marks: u16::try_from(fields.u32()?).ok()? & !CHANGED,
             version: Millis::from_low(fields.u32()?),
             version_high: fields.i16()?,
             start: Millis::from_low(fields.u32()?),
@@ -271,7 +273,7 @@ impl Consultation {
             minutes: Minutes::from_bits(fields.u16()?),
             practice: fields.u16()?,
         };
-        let is_known = (read.marks >> KIND & THREE) < Kind::ALL.len() as u32;
+        let is_known = (read.marks >> KIND & THREE) < Kind::ALL.len() as u16;
         fields.end().filter(|()| is_known).map(|()| read)
     }
 
