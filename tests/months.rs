@@ -1,9 +1,18 @@
 //! Published months, drawn as records and replayed, come back cell for cell.
+//! England at one per cent; whole: `tests/prove truth`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test's helpers fail as its body does, and measure by the clock"
+)]
+
+mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use apache_avro::Schema;
 use gpad_live::domain::time::Month;
@@ -19,6 +28,7 @@ use gpad_live::wire::records::Records;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use support::proof::{cores, size, versions};
 
 const DORSET: &str = "Regional_CSV_Dorset.csv";
 
@@ -116,26 +126,82 @@ fn dorset_comes_back_with_its_codes_and_names_line_for_line() {
     );
 }
 
+const ENGLAND: [(&str, &str); 2] = [
+    ("icb_cells_2022-02.csv", "2022-02"),
+    // Before the collection began: its records are extracted from 1 March 2020 on, as those of a first return are.
+    ("icb_cells_2020-01.csv", "2020-01"),
+];
+
 #[test]
 fn england_at_one_per_cent_comes_back_by_icb() {
-    england_comes_back("icb_cells_2022-02.csv", "2022-02");
+    england_comes_back(ENGLAND[0], 0.01);
 }
 
-/// Before the collection began: its records are extracted from 1 March 2020 on, as those of a first return are.
 #[test]
 fn england_before_the_pandemic_comes_back_by_icb() {
-    england_comes_back("icb_cells_2020-01.csv", "2020-01");
+    england_comes_back(ENGLAND[1], 0.01);
 }
 
-fn england_comes_back(file: &str, month: &str) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+/// Whole months, in full by `tests/prove truth`; a count is per cent.
+#[test]
+#[ignore = "writes 20 GB and takes some fifteen minutes"]
+fn england_comes_back_whole() {
+    let percent = size("GPADLIVE_PROOF_COUNT", 100);
+    let mut report = format!(
+        "# Truth\n\n| | |\n|---|---|\n| date | {} |\n| command | `tests/prove truth --count {percent}` |\n| versions | {} |\n\
+         | machine | {}; test build |\n\n\
+         Published cells drawn as records by `simulate`, replayed with all default aggregates; \
+         every cell by ICB, status, HCP, mode and time from booking is equal.\n\n\
+         | month | appointments | cells | records | simulate | replay | records a second | memory of replay |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|\n",
+        chrono::Utc::now().format("%Y-%m-%d %H:%M UTC"),
+        versions(),
+        cores(),
+    );
+    for (file, month) in ENGLAND {
+        report += &england_comes_back((file, month), percent as f64 / 100.0);
+    }
+    eprintln!("{report}");
+    if let Ok(path) = std::env::var("GPADLIVE_PROOF_REPORT") {
+        fs::write(path, report).expect("a report");
+    }
+}
+
+/// What a process has had resident at most, in GB; none once it has ended.
+fn peak(pid: u32) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1_024.0 / 1e9)
+}
+
+/// Draws a part of a month and replays it; answers a line for the report.
+fn england_comes_back((file, month): (&str, &str), scale: f64) -> String {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
     let (input, output) = (folder.path().join("in"), folder.path().join("out"));
-    simulate(file, month, &input, &["--scale", "0.01"]);
-    replay(&input, &output);
+    let began = Instant::now();
+    simulate(file, month, &input, &["--scale", &scale.to_string()]);
+    let drawn = began.elapsed().as_secs_f64();
+    let began = Instant::now();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gpad-live"))
+        .args(["replay", "--input", text(&input), "--output", text(&output)])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the command starts");
+    let mut most = 0.0;
+    let status = loop {
+        most = peak(child.id()).unwrap_or(most);
+        if let Some(status) = child.try_wait().expect("a child") {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let replayed = began.elapsed().as_secs_f64();
+    assert!(status.success(), "replay of {month}: {status}");
     let parsed = Month::parse(month).expect("a month");
     let published = Cells::read(&data(file), parsed)
         .expect("published cells")
-        .scaled(0.01);
+        .scaled(scale);
     let published: BTreeMap<Vec<String>, i64> = published
         .cells
         .iter()
@@ -161,6 +227,13 @@ fn england_comes_back(file: &str, month: &str) {
     ];
     let regional = format!("publication/{month}/regional.csv");
     assert_eq!(cells(&output.join(regional), &below_icb), published);
+    let records = count(&ledger(&output)["records"]);
+    format!(
+        "| {month} | {} | {} | {records} | {drawn:.0} s | {replayed:.0} s | {:.0} | {most:.2} GB |\n",
+        published.values().sum::<i64>(),
+        published.len(),
+        records as f64 / replayed,
+    )
 }
 
 /// Every datum of a container file.

@@ -4,6 +4,7 @@
 //   wide    of an entry one of whose figures does not fit: its figures, 8 bytes each; its first figure says so
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use rustc_hash::FxHashMap;
 
 use super::state::block::{Fields, Kept, put_varint};
@@ -158,8 +159,8 @@ impl PackedTable {
             |found| unpack(words.key(*found)).hash(),
         );
         let room = match entry {
-            hashbrown::hash_table::Entry::Occupied(found) => return *found.get(),
-            hashbrown::hash_table::Entry::Vacant(room) => room,
+            Entry::Occupied(found) => return *found.get(),
+            Entry::Vacant(room) => room,
         };
         // What was forgotten left zeros.
         let number = free.pop().unwrap_or_else(|| words.push());
@@ -331,13 +332,13 @@ impl Kept for PackedTable {
         }
         let narrow = &self.words.get(number)[self.front..];
         if narrow[0] == WIDE {
-            self.wide[&number]
-                .iter()
-                .for_each(|figure| put_varint(*figure, into));
+            for figure in &self.wide[&number] {
+                put_varint(*figure, into);
+            }
         } else {
-            narrow
-                .iter()
-                .for_each(|figure| put_varint(i64::from(*figure), into));
+            for figure in narrow {
+                put_varint(i64::from(*figure), into);
+            }
         }
     }
 
@@ -450,6 +451,10 @@ mod tests {
             assert_eq!(restored.len(), if forgets { 0 } else { MANY as usize });
             if forgets {
                 assert!(restored.wide.is_empty());
+                // Their numbers go to others.
+                let number = restored.number_of(key(0));
+                assert_eq!(figures(&restored, number), [0, 0]);
+                assert_eq!(restored.entries(), MANY as u32);
                 continue;
             }
             for number in 0..MANY {

@@ -372,7 +372,7 @@ pub fn machine(build: &str) -> String {
     )
 }
 
-fn cores() -> String {
+pub fn cores() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     format!("{cores} cores")
 }

@@ -1,10 +1,11 @@
 //! Keeps the figures up with their topics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Figures, State};
+use crate::adapters::clock::{monotonic, since};
 use crate::adapters::effects;
 use crate::adapters::log::{Log, LogError, Message, Position, Remedy, Span};
 use crate::domain::topic::ReferenceTopic;
@@ -21,6 +22,8 @@ const BATCH: usize = 2_000;
 /// Records that are held back so that those who look see whole transactions; beyond, they see parts for a moment.
 const MOST_BETWEEN: usize = 100_000;
 const WAIT: Duration = Duration::from_millis(200);
+/// How long records are gathered: a row that several transactions change meanwhile is taken in once.
+const GATHERED: Duration = Duration::from_millis(200);
 
 /// A record taken out of the reader, so that the figures are locked for moments only.
 struct Taken {
@@ -29,6 +32,46 @@ struct Taken {
     key: Vec<u8>,
     value: Option<Vec<u8>>,
     offset: i64,
+}
+
+/// Records to be taken in together, of each row the newest.
+#[derive(Default)]
+struct Gathered {
+    records: Vec<Taken>,
+    /// Which of them is a row's, by a hash of its topic and key: of 128 bits, so that no two keys of a moment are alike.
+    rows: HashMap<u128, usize>,
+    /// When the last ones were taken in.
+    put: Option<Instant>,
+}
+
+impl Gathered {
+    /// Adds a record; `is_row`: it replaces the one before of its key.
+    fn add(&mut self, taken: Taken, is_row: bool) {
+        if !is_row {
+            self.records.push(taken);
+            return;
+        }
+        let key = xxhash_rust::xxh3::xxh3_128_with_seed(&taken.key, taken.topic as u64);
+        let at = *self.rows.entry(key).or_insert(self.records.len());
+        match self.records.get_mut(at) {
+            Some(before) => *before = taken,
+            None => self.records.push(taken),
+        }
+    }
+
+    /// For how long more should be waited for.
+    fn left(&self) -> Duration {
+        match self.put {
+            Some(put) if self.records.len() < MOST_BETWEEN => GATHERED.saturating_sub(since(put)),
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn drain(&mut self) -> impl Iterator<Item = Taken> {
+        self.rows.clear();
+        self.put = Some(monotonic());
+        self.records.drain(..)
+    }
 }
 
 impl Figures {
@@ -63,7 +106,8 @@ impl Figures {
         is_over: &dyn Fn() -> bool,
     ) -> Result<(), LogError> {
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        let mut taken = Vec::with_capacity(BATCH);
+        let rows = self.plan.aggregates.len();
+        let mut taken = Gathered::default();
         for (at, (name, count)) in names.iter().zip(log.partitions(&names)?).enumerate() {
             let count = count.ok_or_else(|| {
                 LogError::new(
@@ -80,9 +124,9 @@ impl Figures {
                 };
                 let take = &mut |message: Option<Message<'_>>| {
                     if let Some(message) = message {
-                        taken.push(copy(at, &message));
+                        taken.add(copy(at, &message), at < rows);
                         *next = message.offset + 1;
-                        if taken.len() >= BATCH {
+                        if taken.records.len() >= BATCH {
                             self.put(topics, &mut taken);
                         }
                     }
@@ -110,31 +154,41 @@ impl Figures {
         let mut wait = Duration::ZERO;
         while !is_over() {
             let outcome = reader.read(BATCH, wait, &mut |message| {
-                taken.push(copy(message.topic, &message));
+                taken.add(copy(message.topic, &message), message.topic < rows);
                 positions.insert((message.topic, message.partition), message.offset + 1);
                 ControlFlow::Continue(())
             });
             // More is there already: until it is read, England may be ahead of its regions.
-            let is_between = matches!(&outcome, Ok(BATCH)) && taken.len() < MOST_BETWEEN;
-            wait = if is_between { Duration::ZERO } else { WAIT };
-            if !is_between {
-                self.put(topics, &mut taken);
-            }
+            let is_between = matches!(&outcome, Ok(BATCH)) && taken.records.len() < MOST_BETWEEN;
+            let left = taken.left();
+            let is_early = !left.is_zero();
+            wait = match (is_between, is_early) {
+                (true, _) => Duration::ZERO,
+                (false, true) => left,
+                (false, false) => {
+                    self.put(topics, &mut taken);
+                    WAIT
+                }
+            };
             match outcome {
-                Err(error) if error.remedy != Remedy::Retry => return Err(error),
-                Ok(read) if read < BATCH => self.write().is_complete = true,
+                Err(error) if error.remedy != Remedy::Retry => {
+                    // What was handed over is not read again.
+                    self.put(topics, &mut taken);
+                    return Err(error);
+                }
+                Ok(read) if read < BATCH && !is_early => self.write().is_complete = true,
                 Ok(_) | Err(_) => {}
             }
         }
         Ok(())
     }
 
-    fn put(&self, topics: &[String], taken: &mut Vec<Taken>) {
-        if taken.is_empty() {
+    fn put(&self, topics: &[String], taken: &mut Gathered) {
+        if taken.records.is_empty() {
             return;
         }
         let mut state = self.write();
-        for record in taken.drain(..) {
+        for record in taken.drain() {
             // What cannot be read was not written by this service; its topics are its own.
             if take(&mut state, &self.plan, &topics[record.topic], &record).is_none() {
                 tracing::debug!(topic = topics[record.topic], "a record that is not ours");
@@ -142,7 +196,8 @@ impl Figures {
             // Aggregates come first among the topics.
             if record.topic < self.plan.aggregates.len() {
                 let place = (record.topic, record.partition);
-                state.positions.insert(place, record.offset + 1);
+                let next = state.positions.entry(place).or_default();
+                *next = record.offset.saturating_add(1).max(*next);
             }
         }
         state.version += 1;
@@ -185,5 +240,48 @@ fn flow(go_on: bool) -> ControlFlow<()> {
         ControlFlow::Continue(())
     } else {
         ControlFlow::Break(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(topic: usize, key: &[u8], offset: i64) -> Taken {
+        Taken {
+            topic,
+            partition: 0,
+            key: key.to_vec(),
+            value: None,
+            offset,
+        }
+    }
+
+    #[test]
+    fn of_a_row_the_newest_is_taken_in_and_of_everything_else_all() {
+        let mut gathered = Gathered::default();
+        assert_eq!(
+            gathered.left(),
+            Duration::ZERO,
+            "the first are taken in at once"
+        );
+        for round in 0..2 {
+            gathered.add(taken(0, b"a", 1), true);
+            gathered.add(taken(0, b"b", 2), true);
+            gathered.add(taken(1, b"a", 7), true);
+            gathered.add(taken(0, b"a", 3), true);
+            gathered.add(taken(2, b"a", 0), false);
+            gathered.add(taken(2, b"a", 1), false);
+            let found: Vec<_> = gathered
+                .drain()
+                .map(|taken| (taken.topic, taken.offset))
+                .collect();
+            assert_eq!(
+                found,
+                [(0, 3), (0, 2), (1, 7), (2, 0), (2, 1)],
+                "round {round}"
+            );
+        }
+        assert!(gathered.left() > Duration::ZERO);
     }
 }
