@@ -91,7 +91,7 @@ impl Task {
         let happened = [
             (state.is_booked() || is_cancelled)
                 .then(|| at(booked_on.and_then(|on| moments.booked(on)))),
-            is_cancelled.then(|| at(moments.cancelled())),
+            is_cancelled.then(|| at(moments.cancelled(start))),
             has_arrived.then(|| at(moments.arrived(start))),
             (state == SlotState::Attended).then(|| at(moments.left(start))),
             (state == SlotState::Dna).then(|| at(Some(planned_end))),

@@ -8,4 +8,5 @@ pub mod multiset;
 pub mod output;
 pub mod records;
 pub mod reference;
+pub mod row;
 pub mod supplier;

@@ -4,17 +4,21 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::{Figures, State};
+use super::{Codes, Figures, Held, RowKey, State};
 use crate::adapters::clock::{monotonic, since};
 use crate::adapters::effects;
 use crate::adapters::log::{Log, LogError, Message, Position, Remedy, Span};
+use crate::domain::aggregate::{self, Published, Quantile};
+use crate::domain::place::Level;
+use crate::domain::time::Timestamp;
 use crate::domain::topic::ReferenceTopic;
 use crate::engine::plan::AggregatePlan;
 use crate::stages::refer::Refer;
 use crate::wire::datum::Datum;
 use crate::wire::framing::unframe;
-use crate::wire::output::{AggregateKey, AggregateValue, Manifest};
+use crate::wire::output::{ClosedBy, Finality, Manifest};
 use crate::wire::reference::Practice;
+use crate::wire::row;
 
 const LEDGER: &str = "gpad.ledger";
 /// Records that are taken in at once.
@@ -29,30 +33,119 @@ const GATHERED: Duration = Duration::from_millis(200);
 struct Taken {
     topic: usize,
     partition: i32,
-    key: Vec<u8>,
-    value: Option<Vec<u8>>,
     offset: i64,
+    what: What,
+}
+
+enum What {
+    /// A row of the aggregate that the topic is of; without figures it is a tombstone.
+    Row(RowKey, Option<Held>),
+    /// The value of another topic's record.
+    Other(Option<Vec<u8>>),
+    /// It was not written by this service; its topics are its own.
+    Foreign,
+}
+
+/// Reads records, one after the other.
+struct Records<'a> {
+    plan: &'a AggregatePlan,
+    codes: Codes,
+    /// Of the row before, as it was written: many rows have one window.
+    window: (String, String, aggregate::Span),
+}
+
+impl<'a> Records<'a> {
+    fn new(plan: &'a AggregatePlan) -> Self {
+        let none = aggregate::Span::Times(Timestamp(0), Timestamp(0));
+        Self {
+            plan,
+            codes: Codes::default(),
+            window: (String::new(), String::new(), none),
+        }
+    }
+
+    /// A record, and its row's hash if it is a row: of 128 bits, so that no two keys of a moment are alike.
+    fn read(&mut self, topic: usize, message: &Message<'_>) -> (Taken, Option<u128>) {
+        // Aggregates come first among the topics.
+        let is_row = topic < self.plan.aggregates.len();
+        let what = if is_row {
+            let row = self.row(topic, message);
+            row.map_or(What::Foreign, |(key, held)| What::Row(key, held))
+        } else {
+            What::Other(message.value.map(<[u8]>::to_vec))
+        };
+        let key = message.key.unwrap_or_default();
+        let hash = matches!(what, What::Row(..))
+            .then(|| xxhash_rust::xxh3::xxh3_128_with_seed(key, topic as u64));
+        let taken = Taken {
+            topic,
+            partition: message.partition,
+            offset: message.offset,
+            what,
+        };
+        (taken, hash)
+    }
+
+    fn row(&mut self, topic: usize, message: &Message<'_>) -> Option<(RowKey, Option<Held>)> {
+        let aggregate = &self.plan.aggregates[topic];
+        let key = row::Key::from_bytes(unframe(message.key).ok()?.1).ok()?;
+        let is_same = self.window.0 == key.window_start && self.window.1 == key.window_end;
+        if !is_same {
+            let window = effects::span_of(key.window_start, key.window_end)?;
+            self.window = (key.window_start.into(), key.window_end.into(), window);
+        }
+        let place = (Level::from_label(key.level)?, key.code);
+        let codes = &mut self.codes;
+        let of = codes.key(aggregate, place, self.window.2, &key.dimensions)?;
+        let Some(value) = message.value else {
+            return Some((of, None));
+        };
+        let value = row::Value::from_bytes(unframe(Some(value)).ok()?.1).ok()?;
+        let told = value.counts.iter().map(|(measure, _)| *measure);
+        if !told.eq(aggregate.measures.iter().map(|measure| measure.label())) {
+            return None;
+        }
+        // What cannot be worked out from the measures: the topics have no histograms.
+        let quantiles = value.ratios.iter().filter_map(|(name, value)| {
+            Quantile::from_label(name).map(|_| (codes.one(name), *value))
+        });
+        let held = Held {
+            quantiles: quantiles.collect(),
+            sums: value.counts.iter().map(|(_, count)| *count).collect(),
+            published: Published {
+                as_of: Timestamp(value.as_of),
+                revision: u32::try_from(value.revision).unwrap_or(0),
+                finality: match value.finality {
+                    Finality::Provisional => aggregate::Finality::Provisional,
+                    Finality::Final => aggregate::Finality::Final,
+                    Finality::Restated => aggregate::Finality::Restated,
+                },
+                by_idleness: value.closed_by == ClosedBy::Idle,
+            },
+            is_taken_back: false,
+        };
+        Some((of, Some(held)))
+    }
 }
 
 /// Records to be taken in together, of each row the newest.
 #[derive(Default)]
 struct Gathered {
     records: Vec<Taken>,
-    /// Which of them is a row's, by a hash of its topic and key: of 128 bits, so that no two keys of a moment are alike.
+    /// Which of them is a row's, by its hash.
     rows: HashMap<u128, usize>,
     /// When the last ones were taken in.
     put: Option<Instant>,
 }
 
 impl Gathered {
-    /// Adds a record; `is_row`: it replaces the one before of its key.
-    fn add(&mut self, taken: Taken, is_row: bool) {
-        if !is_row {
+    /// Adds a record; one of a row replaces the one before.
+    fn add(&mut self, (taken, row): (Taken, Option<u128>)) {
+        let Some(row) = row else {
             self.records.push(taken);
             return;
-        }
-        let key = xxhash_rust::xxh3::xxh3_128_with_seed(&taken.key, taken.topic as u64);
-        let at = *self.rows.entry(key).or_insert(self.records.len());
+        };
+        let at = *self.rows.entry(row).or_insert(self.records.len());
         match self.records.get_mut(at) {
             Some(before) => *before = taken,
             None => self.records.push(taken),
@@ -106,7 +199,7 @@ impl Figures {
         is_over: &dyn Fn() -> bool,
     ) -> Result<(), LogError> {
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        let rows = self.plan.aggregates.len();
+        let mut records = Records::new(&self.plan);
         let mut taken = Gathered::default();
         for (at, (name, count)) in names.iter().zip(log.partitions(&names)?).enumerate() {
             let count = count.ok_or_else(|| {
@@ -124,7 +217,7 @@ impl Figures {
                 };
                 let take = &mut |message: Option<Message<'_>>| {
                     if let Some(message) = message {
-                        taken.add(copy(at, &message), at < rows);
+                        taken.add(records.read(at, &message));
                         *next = message.offset + 1;
                         if taken.records.len() >= BATCH {
                             self.put(topics, &mut taken);
@@ -154,7 +247,7 @@ impl Figures {
         let mut wait = Duration::ZERO;
         while !is_over() {
             let outcome = reader.read(BATCH, wait, &mut |message| {
-                taken.add(copy(message.topic, &message), message.topic < rows);
+                taken.add(records.read(message.topic, &message));
                 positions.insert((message.topic, message.partition), message.offset + 1);
                 ControlFlow::Continue(())
             });
@@ -189,50 +282,41 @@ impl Figures {
         }
         let mut state = self.write();
         for record in taken.drain() {
-            // What cannot be read was not written by this service; its topics are its own.
-            if take(&mut state, &self.plan, &topics[record.topic], &record).is_none() {
-                tracing::debug!(topic = topics[record.topic], "a record that is not ours");
-            }
             // Aggregates come first among the topics.
             if record.topic < self.plan.aggregates.len() {
                 let place = (record.topic, record.partition);
                 let next = state.positions.entry(place).or_default();
                 *next = record.offset.saturating_add(1).max(*next);
             }
+            let topic = &topics[record.topic];
+            let took = match record.what {
+                What::Row(key, held) => {
+                    state.put(record.topic, key, held);
+                    Some(())
+                }
+                What::Other(value) => take(&mut state, topic, record.offset, value.as_deref()),
+                What::Foreign => None,
+            };
+            if took.is_none() {
+                tracing::debug!(topic, "a record that is not ours");
+            }
         }
         state.version += 1;
     }
 }
 
-fn take(state: &mut State, plan: &AggregatePlan, topic: &str, record: &Taken) -> Option<()> {
-    let datum = |bytes| unframe(Some(bytes)).ok().map(|(_, datum)| datum);
+/// Takes in a manifest, or a row of the register.
+fn take(state: &mut State, topic: &str, offset: i64, value: Option<&[u8]>) -> Option<()> {
+    let (_, datum) = unframe(value).ok()?;
     if topic == LEDGER {
-        let manifest = Manifest::from_bytes(datum(record.value.as_deref()?)?).ok()?;
-        state.ledger.take(&manifest);
-    } else if topic == ReferenceTopic::Practices.name() {
-        let practice = Practice::from_bytes(datum(record.value.as_deref()?)?).ok()?;
+        state.ledger.take(&Manifest::from_bytes(datum).ok()?);
+    } else {
+        let practice = Practice::from_bytes(datum).ok()?;
         state.places.take(&practice);
         // Records of a practice lie in one partition: their offsets grow with the order of reading.
-        practice.refer(&mut state.register, record.offset.unsigned_abs());
-    } else {
-        let key = AggregateKey::from_bytes(datum(&record.key)?).ok()?;
-        let value = match &record.value {
-            Some(value) => Some(AggregateValue::from_bytes(datum(value)?).ok()?),
-            None => None,
-        };
-        state.take(plan, &effects::row_of(key, value)?);
+        practice.refer(&mut state.register, offset.unsigned_abs());
     }
     Some(())
-}
-
-fn copy(topic: usize, message: &Message<'_>) -> Taken {
-    Taken {
-        topic,
-        partition: message.partition,
-        key: message.key.unwrap_or_default().to_vec(),
-        value: message.value.map(<[u8]>::to_vec),
-        offset: message.offset,
-    }
 }
 
 fn flow(go_on: bool) -> ControlFlow<()> {
@@ -247,14 +331,14 @@ fn flow(go_on: bool) -> ControlFlow<()> {
 mod tests {
     use super::*;
 
-    fn taken(topic: usize, key: &[u8], offset: i64) -> Taken {
-        Taken {
+    fn taken(topic: usize, row: Option<u128>, offset: i64) -> (Taken, Option<u128>) {
+        let taken = Taken {
             topic,
             partition: 0,
-            key: key.to_vec(),
-            value: None,
             offset,
-        }
+            what: What::Foreign,
+        };
+        (taken, row)
     }
 
     #[test]
@@ -266,16 +350,14 @@ mod tests {
             "the first are taken in at once"
         );
         for round in 0..2 {
-            gathered.add(taken(0, b"a", 1), true);
-            gathered.add(taken(0, b"b", 2), true);
-            gathered.add(taken(1, b"a", 7), true);
-            gathered.add(taken(0, b"a", 3), true);
-            gathered.add(taken(2, b"a", 0), false);
-            gathered.add(taken(2, b"a", 1), false);
-            let found: Vec<_> = gathered
-                .drain()
-                .map(|taken| (taken.topic, taken.offset))
-                .collect();
+            gathered.add(taken(0, Some(1), 1));
+            gathered.add(taken(0, Some(2), 2));
+            gathered.add(taken(1, Some(3), 7));
+            gathered.add(taken(0, Some(1), 3));
+            gathered.add(taken(2, None, 0));
+            gathered.add(taken(2, None, 1));
+            let drained = gathered.drain();
+            let found: Vec<_> = drained.map(|taken| (taken.topic, taken.offset)).collect();
             assert_eq!(
                 found,
                 [(0, 3), (0, 2), (1, 7), (2, 0), (2, 1)],

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::domain::aggregate::{Finality, Published, Row};
+use crate::domain::aggregate::{Finality, Published, Row, Span};
 use crate::domain::place::{Level, Place};
 use crate::domain::reference::{PracticeRow, Reference};
 use crate::domain::time::{Day, Timestamp};
@@ -98,14 +98,54 @@ impl Held {
 /// Rows of one aggregate.
 pub type Table = BTreeMap<RowKey, Held>;
 
+/// Each code once, however many rows have it.
+#[derive(Debug, Default)]
+struct Codes(BTreeSet<Arc<str>>);
+
+impl Codes {
+    fn one(&mut self, code: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(code) {
+            return Arc::clone(known);
+        }
+        let code: Arc<str> = code.into();
+        self.0.insert(Arc::clone(&code));
+        code
+    }
+
+    /// The key of a row of an aggregate; `None` if that has no such row.
+    fn key(
+        &mut self,
+        aggregate: &Aggregate,
+        (level, code): (Level, &str),
+        window: Span,
+        dimensions: &[(&str, &str)],
+    ) -> Option<RowKey> {
+        let (at, window) = aggregate.window_of_span(window)?;
+        let count = aggregate.dimensions().count();
+        let (printed, own) = dimensions.split_at(dimensions.len().checked_sub(count)?);
+        let mut hash = xxhash_rust::xxh3::Xxh3Default::new();
+        for (_, code) in printed {
+            hash.update(code.as_bytes());
+            hash.update(&[0xff]);
+        }
+        Some(RowKey {
+            level,
+            at,
+            window,
+            code: self.one(code),
+            printed: hash.digest(),
+            dimensions: aggregate.pack_labels(own.iter().copied())?,
+        })
+    }
+}
+
 /// Everything that was read so far.
 #[derive(Debug, Default)]
 pub struct State {
     tables: Vec<Table>,
     /// By aggregate: the version that its last row came with.
     changed: Vec<u64>,
-    /// Each code once, however many rows have it.
-    codes: BTreeSet<Arc<str>>,
+    codes: Codes,
     rows: usize,
     /// Per aggregate and level: windows that start before are no longer held.
     let_go: BTreeMap<(usize, Level, usize), i32>,
@@ -254,19 +294,13 @@ impl State {
         self.ledger.tasks.values().map(|task| task.as_of).max()
     }
 
-    /// Takes in a row as its topic has it: an upsert, or the end of it.
-    fn take(&mut self, plan: &AggregatePlan, row: &Row) {
-        let Some((at, aggregate)) = plan.find(&row.aggregate) else {
-            return;
-        };
-        let Some(key) = self.key(aggregate, row) else {
-            return;
-        };
+    /// Takes in a row of an aggregate: an upsert, or the end of it.
+    fn put(&mut self, at: usize, key: RowKey, held: Option<Held>) {
         // What is taken now belongs to the version that is being made.
         self.changed[at] = self.version + 1;
         let table = &mut self.tables[at];
         let before = table.len();
-        match known::held(row) {
+        match held {
             Some(held) => table.insert(key, held),
             None => table.remove(&key),
         };
@@ -277,31 +311,10 @@ impl State {
     }
 
     fn key(&mut self, aggregate: &Aggregate, row: &Row) -> Option<RowKey> {
-        let (at, window) = aggregate.window_of_span(row.window)?;
-        let count = aggregate.dimensions().count();
-        let (printed, own) = row
-            .dimensions
-            .split_at(row.dimensions.len().checked_sub(count)?);
-        let mut hash = xxhash_rust::xxh3::Xxh3Default::new();
-        for (_, code) in printed {
-            hash.update(code.as_bytes());
-            hash.update(&[0xff]);
-        }
-        let code = if let Some(known) = self.codes.get(row.code.as_str()) {
-            Arc::clone(known)
-        } else {
-            let code: Arc<str> = row.code.as_str().into();
-            self.codes.insert(code.clone());
-            code
-        };
-        Some(RowKey {
-            level: row.level,
-            at,
-            window,
-            code,
-            printed: hash.digest(),
-            dimensions: aggregate.pack_labels(own.iter().map(|(name, value)| (*name, &**value)))?,
-        })
+        let dimensions = row.dimensions.iter();
+        let dimensions: Vec<_> = dimensions.map(|(name, value)| (*name, &**value)).collect();
+        let place = (row.level, row.code.as_str());
+        self.codes.key(aggregate, place, row.window, &dimensions)
     }
 
     /// Lets go of the oldest window of the finest level of the largest aggregate.
@@ -331,7 +344,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::aggregate::{Figures as RowFigures, Span};
+    use crate::domain::aggregate::Figures as RowFigures;
 
     fn row(plan: &AggregatePlan, code: &str, day: i32, count: Option<i64>) -> Row {
         let aggregate = &plan.aggregates[3];
@@ -356,6 +369,11 @@ mod tests {
         }
     }
 
+    fn put(state: &mut State, plan: &AggregatePlan, row: &Row) {
+        let key = state.key(&plan.aggregates[3], row).expect("a row of it");
+        state.put(3, key, known::held(row));
+    }
+
     #[test]
     fn rows_are_upserts_and_a_tombstone_ends_one() {
         let plan = crate::config::aggregates::plan(None).unwrap();
@@ -368,7 +386,11 @@ mod tests {
             ("QXX", 6, Some(7)),
             ("QXX", 5, None),
         ] {
-            state.take(&figures.plan, &row(&figures.plan, code, day, count));
+            put(
+                &mut state,
+                &figures.plan,
+                &row(&figures.plan, code, day, count),
+            );
         }
         let seen = |from, to| -> Vec<(String, i64)> {
             state
@@ -393,7 +415,11 @@ mod tests {
         let figures = Figures::new(plan.into());
         let mut state = figures.write();
         for day in 1..4 {
-            state.take(&figures.plan, &row(&figures.plan, "QVV", day, Some(1)));
+            put(
+                &mut state,
+                &figures.plan,
+                &row(&figures.plan, "QVV", day, Some(1)),
+            );
         }
         assert_eq!(state.held_from(3, (Level::Icb, 0)), None);
         state.let_go();
