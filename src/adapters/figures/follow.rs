@@ -89,6 +89,9 @@ impl<'a> Records<'a> {
     fn row(&mut self, topic: usize, message: &Message<'_>) -> Option<(RowKey, Option<Held>)> {
         let aggregate = &self.plan.aggregates[topic];
         let key = row::Key::from_bytes(unframe(message.key).ok()?.1).ok()?;
+        if key.aggregate != &*aggregate.name {
+            return None;
+        }
         let is_same = self.window.0 == key.window_start && self.window.1 == key.window_end;
         if !is_same {
             let window = effects::span_of(key.window_start, key.window_end)?;
@@ -329,7 +332,10 @@ fn flow(go_on: bool) -> ControlFlow<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::known;
     use super::*;
+    use crate::domain::aggregate::Row;
+    use crate::wire::framing::frame;
 
     fn taken(topic: usize, row: Option<u128>, offset: i64) -> (Taken, Option<u128>) {
         let taken = Taken {
@@ -339,6 +345,70 @@ mod tests {
             what: What::Foreign,
         };
         (taken, row)
+    }
+
+    /// What a row's record is read as.
+    fn read(plan: &AggregatePlan, topic: usize, row: &Row) -> What {
+        let (mut datum, mut key, mut value) = (Vec::new(), Vec::new(), Vec::new());
+        effects::write_key(row, &mut datum);
+        frame(1, &datum, &mut key);
+        datum.clear();
+        let has_figures = effects::write_value(row, Some(("0", 7)), &mut datum);
+        frame(2, &datum, &mut value);
+        let message = Message {
+            topic,
+            partition: 0,
+            offset: 5,
+            timestamp: None,
+            key: Some(&key),
+            value: has_figures.then_some(&value),
+        };
+        let (taken, hash) = Records::new(plan).read(topic, &message);
+        assert_eq!(hash.is_some(), !matches!(taken.what, What::Foreign));
+        taken.what
+    }
+
+    #[test]
+    fn a_row_is_read_as_it_was_written_and_no_other_is() {
+        let plan = crate::config::aggregates::plan(None).unwrap();
+        let (at, pressure) = plan.find("pressure").unwrap();
+        let mut row = Row {
+            aggregate: pressure.name.clone(),
+            level: Level::Icb,
+            code: "QVV".to_owned(),
+            window: aggregate::Span::Times(Timestamp(0), Timestamp(3_600_000)),
+            dimensions: Vec::new(),
+            figures: Some(aggregate::Figures {
+                counts: (pressure.measures.iter().zip(1..))
+                    .map(|(measure, count)| (measure.label(), count))
+                    .collect(),
+                ratios: vec![("a_share".into(), 0.5), ("wait_90th".into(), 9.5)],
+            }),
+            stood: None,
+            published: Published {
+                as_of: Timestamp(9),
+                revision: 3,
+                finality: aggregate::Finality::Final,
+                by_idleness: true,
+            },
+        };
+        let What::Row(key, Some(held)) = read(&plan, at, &row) else {
+            panic!("a row of ours")
+        };
+        let mut state = State::default();
+        assert_eq!(Some(key), state.key(pressure, &row));
+        let expected = known::held(&row).unwrap();
+        assert_eq!(
+            (held.sums, held.quantiles),
+            (expected.sums, expected.quantiles)
+        );
+        assert_eq!(held.published, row.published);
+        assert!(matches!(read(&plan, at - 1, &row), What::Foreign));
+        // As another declaration would have it.
+        row.figures.as_mut().unwrap().counts.swap(0, 1);
+        assert!(matches!(read(&plan, at, &row), What::Foreign));
+        row.figures = None;
+        assert!(matches!(read(&plan, at, &row), What::Row(_, None)));
     }
 
     #[test]
