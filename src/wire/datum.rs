@@ -246,20 +246,28 @@ impl<T: Avro> Avro for Vec<T> {
     }
 
     fn read(cursor: &mut Cursor<'_>) -> Result<Self, Fault> {
-        // Grows with what is read, not with what is promised; every item of ours takes at least a byte.
-        let mut items = Self::new();
-        loop {
-            let count = cursor.long()?;
-            if count == 0 {
-                return Ok(items);
-            }
-            if count < 0 {
-                // The block's size in bytes, for readers that skip.
-                cursor.long()?;
-            }
-            for _ in 0..count.unsigned_abs() {
-                items.push(T::read(cursor)?);
-            }
+        array(cursor, T::read)
+    }
+}
+
+/// Reads the blocks of an array.
+pub(super) fn array<'a, T>(
+    cursor: &mut Cursor<'a>,
+    item: impl Fn(&mut Cursor<'a>) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    // Grows with what is read, not with what is promised; every item of ours takes at least a byte.
+    let mut items = Vec::new();
+    loop {
+        let count = cursor.long()?;
+        if count == 0 {
+            return Ok(items);
+        }
+        if count < 0 {
+            // The block's size in bytes, for readers that skip.
+            cursor.long()?;
+        }
+        for _ in 0..count.unsigned_abs() {
+            items.push(item(cursor)?);
         }
     }
 }

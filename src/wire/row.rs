@@ -1,7 +1,7 @@
 //! Rows of aggregates read where their records lie: who follows every row makes no shape of each.
 
 use super::avro::{Cursor, DecodeError, Fault};
-use super::datum::Avro;
+use super::datum::{Avro, array};
 use super::output::{ClosedBy, Finality};
 
 /// An [`AggregateKey`](super::output::AggregateKey), borrowed.
@@ -83,27 +83,6 @@ fn whole<'a, T>(
         at: cursor.at,
         field: None,
     })
-}
-
-/// As [`Vec`] is read.
-fn array<'a, T>(
-    cursor: &mut Cursor<'a>,
-    item: impl Fn(&mut Cursor<'a>) -> Result<T, Fault>,
-) -> Result<Vec<T>, Fault> {
-    let mut items = Vec::new();
-    loop {
-        let count = cursor.long()?;
-        if count == 0 {
-            return Ok(items);
-        }
-        if count < 0 {
-            // The block's size in bytes, for readers that skip.
-            cursor.long()?;
-        }
-        for _ in 0..count.unsigned_abs() {
-            items.push(item(cursor)?);
-        }
-    }
 }
 
 #[cfg(test)]
