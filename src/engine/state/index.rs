@@ -30,8 +30,9 @@ impl Place {
 
     #[inline]
     const fn get(self) -> u64 {
-        let [a, b, c, d, e, f, g] = self.0;
-        u64::from_le_bytes([a, b, c, d, e, f, g, 0])
+        let mut bytes = [0; 8];
+        bytes.split_at_mut(7).0.copy_from_slice(&self.0);
+        u64::from_le_bytes(bytes)
     }
 }
 
