@@ -14,18 +14,27 @@ const DAY_MINUTES: i64 = 24 * 60;
 /// Nothing, as it is written.
 const NONE: i16 = i16::MIN;
 
-/// Minutes of one version, 8 bytes.
-//
-//   bits    0…24   EMIS: the fingerprint of a booking that some version has named, 0 for none. Others: the minute of the
-//                  cancellation from 1970 on, local, without what is known of it from the start: 32 years around it
-//          25…35   minute of the day of the booking
-//          36…49   minutes from the start to the arrival: 5.6 days at most, and what is further away is taken for missing
-//          50…63   the same, to the leaving
+/// Minutes of one version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moments(u64);
+pub struct Moments {
+    /// EMIS: the fingerprint of a booking that some version has named, 0 for none. Others: the minute of the
+    /// cancellation from 1970 on, local, without what is known of it from the start: 32 years around it. 25 bits.
+    other: u32,
+    /// Minute of the day of the booking.
+    booked: u64,
+    /// Minutes from the start: 22 days at most, and what is further away is taken for missing.
+    arrived: i16,
+    left: i16,
+}
+
+/// The same as they are held, 8 bytes.
+//
+//   bits    0…24 other   25…35 booked   36…49 arrived   50…63 left: of both what is within 5.6 days of the start
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Packed(u64);
 
 const _: () = assert!(
-    size_of::<Moments>() == 8,
+    size_of::<Packed>() == 8,
     "every byte counts a hundred million times"
 );
 
@@ -41,9 +50,11 @@ const LEFT: u32 = 50;
 const FROM_START: u64 = (1 << 14) - 1;
 /// The least that 14 bits hold.
 const MISSING: u64 = 1 << 13;
-const FURTHEST: i64 = (1 << 13) - 1;
+/// The next: of both, minutes that are further away and lie elsewhere.
+const FAR: u64 = MISSING + 1;
+const FURTHEST: i16 = (1 << 13) - 2;
 
-const EMPTY: Moments = Moments::of(0, NO_VERSION, MISSING, MISSING);
+const EMPTY: Packed = Packed::of(0, NO_VERSION, MISSING, MISSING);
 
 fn minute(time: Local) -> i64 {
     time.0.div_euclid(MINUTE)
@@ -62,21 +73,51 @@ const fn kept(other: u32) -> u32 {
 }
 
 /// Minutes from the start in 14 bits.
-fn from_start(minutes: Option<i64>) -> u64 {
-    minutes
-        .filter(|minutes| minutes.abs() <= FURTHEST)
-        .map_or(MISSING, |minutes| minutes as u64 & FROM_START)
+const fn pack(minutes: i16) -> u64 {
+    match minutes {
+        NONE => MISSING,
+        near if near.unsigned_abs() <= FURTHEST.unsigned_abs() => near as u64 & FROM_START,
+        _ => FAR,
+    }
 }
 
-impl Moments {
+/// Of 14 bits that are not [`FAR`].
+const fn unpack(bits: u64) -> i16 {
+    if bits == MISSING {
+        return NONE;
+    }
+    // The highest of them is the sign.
+    (((bits << LEFT) as i64) >> LEFT) as i16
+}
+
+impl Packed {
     const fn of(other: u32, booked: u64, arrived: u64, left: u64) -> Self {
         Self(other as u64 | booked << BOOKED | arrived << ARRIVED | left << LEFT)
     }
 
+    const fn field(self, at: u32) -> u64 {
+        self.0 >> at & FROM_START
+    }
+
+    const fn booked(self) -> u64 {
+        self.0 >> BOOKED & BOOKED_MASK
+    }
+
+    /// Arrival or leaving lie elsewhere.
+    const fn is_far(self) -> bool {
+        self.field(ARRIVED) == FAR || self.field(LEFT) == FAR
+    }
+}
+
+impl Moments {
     #[must_use]
     pub fn new(draft: &AppointmentDraft<'_>) -> Self {
         let start = minute(draft.start);
-        let away = |time: Option<Local>| from_start(time.map(|time| minute(time) - start));
+        let from_start = |time: Option<Local>| {
+            let minutes = time.map(|time| minute(time) - start);
+            let minutes = minutes.and_then(|minutes| i16::try_from(minutes).ok());
+            minutes.unwrap_or(NONE)
+        };
         let other = if draft.supplier == Supplier::Emis {
             draft.booking.map_or(0, |booking| kept(booking.0 as u32))
         } else {
@@ -85,53 +126,29 @@ impl Moments {
         let booked = draft
             .booked_at
             .map(|time| minute(time).rem_euclid(DAY_MINUTES) as u64);
-        let booked = booked.unwrap_or(NOT_TOLD);
-        Self::of(other, booked, away(draft.arrived_at), away(draft.left_at))
-    }
-
-    const fn booked_bits(self) -> u64 {
-        self.0 >> BOOKED & BOOKED_MASK
-    }
-
-    const fn is_held(self) -> bool {
-        self.booked_bits() != NO_VERSION
-    }
-
-    const fn other(self) -> u32 {
-        self.0 as u32 & OTHER
-    }
-
-    const fn with_other(self, other: u32) -> Self {
-        Self(self.0 & !(OTHER as u64) | other as u64)
+        Self {
+            other,
+            booked: booked.unwrap_or(NOT_TOLD),
+            arrived: from_start(draft.arrived_at),
+            left: from_start(draft.left_at),
+        }
     }
 
     /// The booking was made on that day.
     #[must_use]
     pub fn booked(self, on: Day) -> Option<Local> {
-        let of_day = self.booked_bits() as i64;
+        let of_day = self.booked as i64;
         (of_day < DAY_MINUTES).then(|| local(i64::from(on.0) * DAY_MINUTES + of_day))
-    }
-
-    /// Minutes from the start, by where they stand.
-    const fn away(self, at: u32) -> Option<i64> {
-        let bits = self.0 >> at & FROM_START;
-        if bits == MISSING {
-            return None;
-        }
-        // The highest of the 14 bits is the sign.
-        Some(((bits << LEFT) as i64) >> LEFT)
     }
 
     #[must_use]
     pub fn arrived(self, start: Local) -> Option<Local> {
-        let away = self.away(ARRIVED);
-        away.map(|away| local(minute(start) + away))
+        (self.arrived != NONE).then(|| local(minute(start) + i64::from(self.arrived)))
     }
 
     #[must_use]
     pub fn left(self, start: Local) -> Option<Local> {
-        let away = self.away(LEFT);
-        away.map(|away| local(minute(start) + away))
+        (self.left != NONE).then(|| local(minute(start) + i64::from(self.left)))
     }
 
     /// Of a slot that is not EMIS's.
@@ -139,26 +156,28 @@ impl Moments {
     pub fn cancelled(self, start: Local) -> Option<Local> {
         let (start, all) = (minute(start), i64::from(OTHER) + 1);
         // The one next to the start that ends in these bits.
-        let behind = (i64::from(self.other()) - start).rem_euclid(all);
+        let behind = (i64::from(self.other) - start).rem_euclid(all);
         let away = if behind > all / 2 {
             behind - all
         } else {
             behind
         };
-        (self.other() != 0).then(|| local(start + away))
+        (self.other != 0).then(|| local(start + away))
     }
 
     /// EMIS: which booking the version names, 0 for none.
     #[must_use]
     pub const fn booking(self) -> u32 {
-        self.other()
+        self.other
     }
 }
 
 /// The moments of all slots, by their numbers, and EMIS's bookings.
 #[derive(Debug, Default)]
 pub struct AllMoments {
-    by_slot: Chunks<Moments>,
+    by_slot: Chunks<Packed>,
+    /// Of slots whose arrival or leaving is far from the start: both.
+    far: FxHashMap<u32, [i16; 2]>,
     /// Of slots that were booked more than once: every booking that some version has named, in order.
     bookings: FxHashMap<u32, Vec<u32>>,
 }
@@ -167,26 +186,52 @@ impl AllMoments {
     #[must_use]
     pub fn get(&self, slot: u32) -> Option<Moments> {
         let is_there = (slot as usize) < self.by_slot.len();
-        let moments = is_there.then(|| *self.by_slot.get(slot));
-        moments.filter(|moments| moments.is_held())
+        let packed = is_there.then(|| *self.by_slot.get(slot));
+        let packed = packed.filter(|packed| packed.booked() != NO_VERSION)?;
+        let [arrived, left] = match self.far.get(&slot) {
+            Some(far) if packed.is_far() => *far,
+            _ => [unpack(packed.field(ARRIVED)), unpack(packed.field(LEFT))],
+        };
+        Some(Moments {
+            other: packed.0 as u32 & OTHER,
+            booked: packed.booked(),
+            arrived,
+            left,
+        })
+    }
+
+    fn set(&mut self, slot: u32, moments: Moments) {
+        let (arrived, left) = (pack(moments.arrived), pack(moments.left));
+        let packed = Packed::of(moments.other, moments.booked, arrived, left);
+        if packed.is_far() {
+            self.far.insert(slot, [moments.arrived, moments.left]);
+        } else {
+            self.far.remove(&slot);
+        }
+        self.by_slot.set(slot, packed, || EMPTY);
     }
 
     /// Brings near what is kept of a slot; the answer means nothing.
     #[inline]
     #[must_use]
     pub fn approach(&self, slot: u32) -> u64 {
-        self.get(slot).map_or(0, |moments| moments.0)
+        let is_there = (slot as usize) < self.by_slot.len();
+        if is_there {
+            self.by_slot.get(slot).0
+        } else {
+            0
+        }
     }
 
     /// The newest version's; the booking that was known first stays.
     pub fn hold(&mut self, slot: u32, moments: Moments, is_emis: bool) {
-        let known = self.get(slot).map_or(0, Moments::other);
+        let known = self.get(slot).map_or(0, |known| known.other);
         let other = if is_emis && known != 0 {
             known
         } else {
-            moments.other()
+            moments.other
         };
-        self.by_slot.set(slot, moments.with_other(other), || EMPTY);
+        self.set(slot, Moments { other, ..moments });
     }
 
     /// Whether a version of an EMIS slot names a booking that none has named before.
@@ -195,7 +240,7 @@ impl AllMoments {
         booking != 0
             && match (self.bookings.get(&slot), self.get(slot)) {
                 (Some(known), _) => !known.contains(&booking),
-                (None, Some(known)) => known.other() != booking,
+                (None, Some(known)) => known.other != booking,
                 (None, None) => true,
             }
     }
@@ -206,16 +251,21 @@ impl AllMoments {
             return;
         }
         let known = self.get(slot);
-        let known = known.unwrap_or(Moments::of(0, NOT_TOLD, MISSING, MISSING));
-        if known.other() == 0 {
-            let known = known.with_other(booking);
-            self.by_slot.set(slot, known, || EMPTY);
+        let known = known.unwrap_or(Moments {
+            other: 0,
+            booked: NOT_TOLD,
+            arrived: NONE,
+            left: NONE,
+        });
+        if known.other == 0 {
+            let other = booking;
+            self.set(slot, Moments { other, ..known });
             return;
         }
         let all = self
             .bookings
             .entry(slot)
-            .or_insert_with(|| vec![known.other()]);
+            .or_insert_with(|| vec![known.other]);
         let at = all.partition_point(|other| *other < booking);
         all.insert(at, booking);
     }
@@ -225,7 +275,7 @@ impl AllMoments {
     pub fn bookings(&self, slot: u32) -> usize {
         match (self.bookings.get(&slot), self.get(slot)) {
             (Some(all), _) => all.len(),
-            (None, Some(known)) if known.other() != 0 => 1,
+            (None, Some(known)) if known.other != 0 => 1,
             _ => 0,
         }
     }
@@ -235,23 +285,28 @@ impl AllMoments {
             *self.by_slot.get_mut(slot) = EMPTY;
         }
         self.bookings.remove(&slot);
+        self.far.remove(&slot);
     }
 
     /// Bytes on the heap.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let several = self.bookings.capacity() * (4 + size_of::<Vec<u32>>() + 8);
-        self.by_slot.bytes() + several
+        let far = self.far.capacity() * (size_of::<(u32, [i16; 2])>() + 1);
+        self.by_slot.bytes() + several + far
     }
 
     pub(super) fn write(&self, slot: u32, into: &mut Vec<u8>) {
         let Some(moments) = self.get(slot) else {
             return;
         };
-        into.extend_from_slice(&moments.other().to_le_bytes());
-        let booked = Some(moments.booked_bits() as i64).filter(|booked| *booked < DAY_MINUTES);
-        for minutes in [booked, moments.away(ARRIVED), moments.away(LEFT)] {
-            let minutes = minutes.map_or(NONE, |minutes| minutes as i16);
+        into.extend_from_slice(&moments.other.to_le_bytes());
+        let booked = if moments.booked == NOT_TOLD {
+            NONE
+        } else {
+            moments.booked as i16
+        };
+        for minutes in [booked, moments.arrived, moments.left] {
             into.extend_from_slice(&minutes.to_le_bytes());
         }
         for booking in self.bookings.get(&slot).into_iter().flatten() {
@@ -275,13 +330,13 @@ impl AllMoments {
                 .ok()
                 .filter(|minutes| *minutes < DAY_MINUTES as u64)?,
         };
-        let mut away = || {
-            let minutes = fields.i16()?;
-            Some(from_start((minutes != NONE).then_some(i64::from(minutes))))
+        let moments = Moments {
+            other,
+            booked,
+            arrived: fields.i16()?,
+            left: fields.i16()?,
         };
-        let (arrived, left) = (away()?, away()?);
-        let moments = Moments::of(other, booked, arrived, left);
-        self.by_slot.set(slot, moments, || EMPTY);
+        self.set(slot, moments);
         let mut bookings = Vec::new();
         while fields.end().is_none() {
             bookings.push(narrow(fields.u32()?));
@@ -299,26 +354,72 @@ mod tests {
 
     const START: Local = Local(1_646_300_040_000);
 
+    fn moments(other: u32, booked: u64, arrived: i16, left: i16) -> Moments {
+        Moments {
+            other,
+            booked,
+            arrived,
+            left,
+        }
+    }
+
+    /// Held and read back, and in what room.
+    fn held(moments: Moments) -> (Option<Moments>, usize) {
+        let mut all = AllMoments::default();
+        all.hold(3, moments, false);
+        let found = all.get(3);
+        // Not far any more.
+        let far = all.far.len();
+        all.hold(
+            3,
+            Moments {
+                arrived: 0,
+                left: 0,
+                ..moments
+            },
+            false,
+        );
+        assert!(all.far.is_empty());
+        (found, far)
+    }
+
     #[test]
-    fn moments_come_back_to_the_minute_and_what_is_too_far_away_is_missing() {
+    fn moments_come_back_to_the_minute_however_far_from_the_start() {
         let begin = minute(START);
-        for away in [0, 1, -1, 600, FURTHEST, -FURTHEST] {
-            let other = from_start(Some(-away));
-            let moments = Moments::of(0, 1_439, from_start(Some(away)), other);
-            assert_eq!(moments.arrived(START), Some(local(begin + away)), "{away}");
-            assert_eq!(moments.left(START), Some(local(begin - away)), "{away}");
-            assert_eq!(
-                moments.booked(Day(19_000)),
-                Some(local(19_001 * DAY_MINUTES - 1))
-            );
-            assert!(moments.is_held() && moments.cancelled(START).is_none());
+        let near = [0, 1, -1, 600, FURTHEST, -FURTHEST, NONE];
+        let far = [
+            FURTHEST + 1,
+            -FURTHEST - 1,
+            -FURTHEST - 2,
+            i16::MAX,
+            -i16::MAX,
+        ];
+        for (minutes, is_far) in near
+            .map(|it| (it, 0))
+            .into_iter()
+            .chain(far.map(|it| (it, 1)))
+        {
+            for moments in [
+                moments(0, 1_439, minutes, NONE),
+                moments(OTHER, NOT_TOLD, NONE, minutes),
+                moments(7, 0, minutes, -5),
+            ] {
+                assert_eq!(held(moments), (Some(moments), is_far), "{minutes}");
+            }
         }
-        for away in [FURTHEST + 1, -FURTHEST - 1, i64::from(i16::MAX), 1 << 40] {
-            let moments = Moments::of(0, NOT_TOLD, from_start(Some(away)), from_start(None));
-            assert_eq!((moments.arrived(START), moments.left(START)), (None, None));
-            assert_eq!(moments.booked(Day(19_000)), None);
-        }
-        assert!(!EMPTY.is_held() && EMPTY.booked(Day(0)).is_none());
+        let told = moments(0, 1_439, -9, 13_145);
+        assert_eq!(told.arrived(START), Some(local(begin - 9)));
+        assert_eq!(told.left(START), Some(local(begin + 13_145)));
+        assert_eq!(
+            told.booked(Day(19_000)),
+            Some(local(19_001 * DAY_MINUTES - 1))
+        );
+        let untold = moments(0, NOT_TOLD, NONE, NONE);
+        assert_eq!((untold.arrived(START), untold.left(START)), (None, None));
+        assert_eq!(
+            (untold.booked(Day(19_000)), untold.cancelled(START)),
+            (None, None)
+        );
     }
 
     #[test]
@@ -328,11 +429,10 @@ mod tests {
         for start in [0, minute(START), years(63), years(64), years(130)] {
             for away in [0, 1, -1, -DAY_MINUTES * 91, years(31), -years(31)] {
                 let (at, start) = (start + away, local(start));
-                let moments = EMPTY.with_other(kept(at as u32));
-                let found = moments.cancelled(start).map(minute);
+                let found = moments(kept(at as u32), NOT_TOLD, NONE, NONE).cancelled(start);
                 // No minute is kept as none.
                 let expected = if at as u32 & OTHER == 0 { at + 1 } else { at };
-                assert_eq!(found, Some(expected), "{at}");
+                assert_eq!(found.map(minute), Some(expected), "{at}");
             }
         }
     }
@@ -340,29 +440,21 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back_and_older_states_with_more_bits_too() {
         let mut all = AllMoments::default();
-        all.hold(
-            1,
-            Moments::of(kept(77), 5, from_start(Some(-9)), MISSING),
-            true,
-        );
+        all.hold(1, moments(kept(77), 5, -9, NONE), true);
         all.note(1, kept(88));
-        all.hold(
-            2,
-            Moments::of(0, NOT_TOLD, MISSING, from_start(Some(12))),
-            false,
-        );
+        all.hold(2, moments(0, NOT_TOLD, NONE, 30_000), false);
         let mut again = AllMoments::default();
         for slot in 0..3 {
             let mut bytes = Vec::new();
             all.write(slot, &mut bytes);
             assert_eq!(again.read(slot, &bytes), Some(()));
-            assert_eq!(
-                (again.get(slot), again.bookings(slot)),
-                (all.get(slot), all.bookings(slot))
-            );
+            let told = |all: &AllMoments| (all.get(slot), all.bookings(slot));
+            assert_eq!(told(&again), told(&all));
         }
         assert_eq!(all.bookings(1), 2);
-        // 32 bits, and 22 days.
+        all.vacate(2);
+        assert!(all.far.is_empty() && all.get(2).is_none());
+        // A fingerprint of 32 bits.
         let mut older = 0xfe00_0007_u32.to_le_bytes().to_vec();
         older.extend(
             [NONE, 30_000, -30_000]
@@ -370,10 +462,7 @@ mod tests {
                 .flat_map(i16::to_le_bytes),
         );
         assert_eq!(again.read(3, &older), Some(()));
-        assert_eq!(
-            again.get(3),
-            Some(Moments::of(7, NOT_TOLD, MISSING, MISSING))
-        );
+        assert_eq!(again.get(3), Some(moments(7, NOT_TOLD, 30_000, -30_000)));
         assert!(!again.is_new(3, kept(0xfe00_0007)));
         for wrong in [1_440, -1, i16::MAX] {
             older[4..6].copy_from_slice(&wrong.to_le_bytes());
