@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::sync::LazyLock;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 /// A file of the page.
@@ -22,6 +24,24 @@ macro_rules! assets {
 pub const SCRIPT: &str = "text/javascript; charset=utf-8";
 pub const STYLE: &str = "text/css; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What nothing can be drawn without: it stands in the document itself, and costs no way there and back.
+#[must_use]
+pub fn is_inline(asset: &Asset) -> bool {
+    asset.kind == STYLE || asset.name == "theme.js"
+}
+
+/// What a content security policy allows an inline part of a kind by.
+#[must_use]
+pub fn sources(kind: &str) -> String {
+    let parts = ASSETS.iter();
+    let parts = parts.filter(|asset| asset.kind == kind && is_inline(asset));
+    parts.fold(String::new(), |mut text, asset| {
+        let hash = STANDARD.encode(Sha256::digest(asset.bytes));
+        let _ = write!(text, " 'sha256-{hash}'");
+        text
+    })
+}
 
 /// In the order that a browser needs them.
 pub const ASSETS: &[Asset] = assets![

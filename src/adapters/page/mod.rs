@@ -3,6 +3,8 @@
 pub mod assets;
 mod parts;
 
+use std::sync::LazyLock;
+
 use axum::http::HeaderName;
 use axum::http::header;
 
@@ -19,7 +21,13 @@ const PAUSE: &str =
 const RESUME: &str = "<noscript> · paused · <a href=\"/\">Resume</a></noscript>";
 
 /// What the page may do: nothing is fetched from elsewhere, and nothing written into it is run.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "default-src 'none'; script-src 'self'{}; style-src 'self'{}; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        assets::sources(assets::SCRIPT),
+        assets::sources(assets::STYLE),
+    )
+});
 
 /// Views in the order of the menu: the name in an address, and what it is called.
 const VIEWS: [(&str, &str); 9] = [
@@ -36,10 +44,10 @@ const VIEWS: [(&str, &str); 9] = [
 
 /// Headers of every document.
 #[must_use]
-pub const fn headers(caching: &'static str) -> [(HeaderName, &'static str); 4] {
+pub fn headers(caching: &'static str) -> [(HeaderName, &'static str); 4] {
     [
         (header::CACHE_CONTROL, caching),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CONTENT_SECURITY_POLICY, &POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
     ]
@@ -118,10 +126,15 @@ fn head(title: &str, more: &str, has_views: bool) -> String {
     let parts = each(assets::ASSETS, |asset| {
         let path = format!("/assets/{version}/{}", asset.name);
         match asset.name {
-            _ if asset.kind == assets::STYLE => {
-                format!("<link rel=\"stylesheet\" href=\"{path}\">")
+            _ if assets::is_inline(asset) => {
+                let tag = if asset.kind == assets::STYLE {
+                    "style"
+                } else {
+                    "script"
+                };
+                let text = str::from_utf8(asset.bytes).unwrap_or_default();
+                format!("<{tag}>{text}</{tag}>")
             }
-            "theme.js" => format!("<script src=\"{path}\"></script>"),
             _ if !has_views || asset.kind != assets::SCRIPT => String::new(),
             "uPlot.iife.min.js" => format!("<script src=\"{path}\" defer></script>"),
             "app.js" => format!("<script type=\"module\" src=\"{path}\"></script>"),
