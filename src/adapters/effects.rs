@@ -110,15 +110,9 @@ pub fn row_of(key: output::AggregateKey, value: Option<output::AggregateValue>) 
             finality: Finality::Provisional,
             by_idleness: false,
         },
-        |value| Published {
-            by_idleness: value.published.closed_by == output::ClosedBy::Idle,
-            as_of: Timestamp(value.published.as_of),
-            revision: u32::try_from(value.published.revision).unwrap_or(0),
-            finality: match value.published.finality {
-                output::Finality::Provisional => Finality::Provisional,
-                output::Finality::Final => Finality::Final,
-                output::Finality::Restated => Finality::Restated,
-            },
+        |value| {
+            let told = &value.published;
+            published_of(told.as_of, told.revision, told.finality, told.closed_by)
         },
     );
     let figures = value
@@ -134,6 +128,26 @@ pub fn row_of(key: output::AggregateKey, value: Option<output::AggregateValue>) 
         stood: None,
         published,
     })
+}
+
+/// How a row that was read back was published.
+#[must_use]
+pub fn published_of(
+    as_of: i64,
+    revision: i32,
+    finality: output::Finality,
+    closed_by: output::ClosedBy,
+) -> Published {
+    Published {
+        by_idleness: closed_by == output::ClosedBy::Idle,
+        as_of: Timestamp(as_of),
+        revision: u32::try_from(revision).unwrap_or(0),
+        finality: match finality {
+            output::Finality::Provisional => Finality::Provisional,
+            output::Finality::Final => Finality::Final,
+            output::Finality::Restated => Finality::Restated,
+        },
+    }
 }
 
 fn figures_of(figures: output::Figures) -> Option<Figures> {

@@ -8,7 +8,7 @@ use super::{Codes, Figures, Held, RowKey, State};
 use crate::adapters::clock::{monotonic, since};
 use crate::adapters::effects;
 use crate::adapters::log::{Log, LogError, Message, Position, Remedy, Span};
-use crate::domain::aggregate::{self, Published, Quantile};
+use crate::domain::aggregate::{self, Quantile};
 use crate::domain::place::Level;
 use crate::domain::time::Timestamp;
 use crate::domain::topic::ReferenceTopic;
@@ -16,7 +16,7 @@ use crate::engine::plan::AggregatePlan;
 use crate::stages::refer::Refer;
 use crate::wire::datum::Datum;
 use crate::wire::framing::unframe;
-use crate::wire::output::{ClosedBy, Finality, Manifest};
+use crate::wire::output::Manifest;
 use crate::wire::reference::Practice;
 use crate::wire::row;
 
@@ -115,16 +115,12 @@ impl<'a> Records<'a> {
         let held = Held {
             quantiles: quantiles.collect(),
             sums: value.counts.iter().map(|(_, count)| *count).collect(),
-            published: Published {
-                as_of: Timestamp(value.as_of),
-                revision: u32::try_from(value.revision).unwrap_or(0),
-                finality: match value.finality {
-                    Finality::Provisional => aggregate::Finality::Provisional,
-                    Finality::Final => aggregate::Finality::Final,
-                    Finality::Restated => aggregate::Finality::Restated,
-                },
-                by_idleness: value.closed_by == ClosedBy::Idle,
-            },
+            published: effects::published_of(
+                value.as_of,
+                value.revision,
+                value.finality,
+                value.closed_by,
+            ),
             is_taken_back: false,
         };
         Some((of, Some(held)))
@@ -334,7 +330,7 @@ fn flow(go_on: bool) -> ControlFlow<()> {
 mod tests {
     use super::super::known;
     use super::*;
-    use crate::domain::aggregate::Row;
+    use crate::domain::aggregate::{Published, Row};
     use crate::wire::framing::frame;
 
     fn taken(topic: usize, row: Option<u128>, offset: i64) -> (Taken, Option<u128>) {
