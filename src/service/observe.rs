@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::outputs::Tally;
+use crate::adapters::clock::monotonic;
 use crate::domain::time::Timestamp;
 use crate::domain::topic::{Supplier, SupplierTopic};
 use crate::engine::ledger::Counts;
@@ -161,7 +162,33 @@ struct State {
     away: Option<String>,
     /// Inputs that other producers' open transactions hold up, one text each.
     undecided: Vec<String>,
-    workers: BTreeMap<String, Condition>,
+    workers: BTreeMap<String, Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    condition: Condition,
+    /// When the worker was heard of last.
+    at: Instant,
+}
+
+/// A worker at work that is not heard of for so long hangs: every call that it makes ends before.
+const HANGS: Duration = Duration::from_mins(1);
+
+impl State {
+    fn hanging(&self, now: Instant) -> BTreeMap<String, String> {
+        let hanging = self.workers.iter().filter_map(|(name, seen)| {
+            let silent = now.duration_since(seen.at);
+            (seen.condition == Condition::Running && silent >= HANGS).then(|| {
+                let why = format!(
+                    "task {name} hangs: its thread has not come round for {} s or more; restart this instance",
+                    HANGS.as_secs()
+                );
+                (name.clone(), why)
+            })
+        });
+        hanging.collect()
+    }
 }
 
 impl Health {
@@ -191,7 +218,7 @@ impl Health {
         let workers = state
             .workers
             .iter()
-            .filter_map(|(name, condition)| match condition {
+            .filter_map(|(name, seen)| match &seen.condition {
                 Condition::Running => None,
                 Condition::Restoring => Some(format!("task {name} is being restored")),
                 Condition::Waiting(why) => Some(format!("task {name} waits: {why}")),
@@ -199,6 +226,7 @@ impl Health {
         general
             .chain(state.away.clone())
             .chain(workers)
+            .chain(state.hanging(monotonic()).into_values())
             .chain(state.undecided.iter().cloned())
             .collect()
     }
@@ -206,7 +234,23 @@ impl Health {
     /// Workers and how they are.
     #[must_use]
     pub fn workers(&self) -> BTreeMap<String, Condition> {
-        self.state().workers.clone()
+        let state = self.state();
+        let workers = state.workers.iter();
+        workers
+            .map(|(name, seen)| (name.clone(), seen.condition.clone()))
+            .collect()
+    }
+
+    /// Workers that should be at work and have not come round for long, and what to say of each.
+    pub(super) fn hanging(&self) -> BTreeMap<String, String> {
+        self.state().hanging(monotonic())
+    }
+
+    /// A worker has come round.
+    pub(super) fn heard(&self, name: &str) {
+        if let Some(seen) = self.state().workers.get_mut(name) {
+            seen.at = monotonic();
+        }
     }
 
     /// The service joins the group under a name, and is waited for that long when it goes.
@@ -236,11 +280,12 @@ impl Health {
 
     /// Notes a worker's condition, and logs it when it has changed.
     pub(super) fn worker(&self, name: &str, condition: Condition) {
-        let before = self
-            .state()
-            .workers
-            .insert(name.to_owned(), condition.clone());
-        if before.as_ref() == Some(&condition) {
+        let seen = Seen {
+            condition: condition.clone(),
+            at: monotonic(),
+        };
+        let before = self.state().workers.insert(name.to_owned(), seen);
+        if before.is_some_and(|before| before.condition == condition) {
             return;
         }
         match condition {
@@ -289,6 +334,26 @@ mod tests {
         health.away(None);
         health.is_stopping();
         assert_eq!(health.reasons(), ["stopping"]);
+    }
+
+    #[test]
+    fn a_worker_that_is_not_heard_of_any_more_is_told() {
+        let health = Health::default();
+        let far = || monotonic() + HANGS;
+        health.worker("3", Condition::Restoring);
+        // It says so itself.
+        assert!(health.state().hanging(far()).is_empty());
+        health.worker("3", Condition::Running);
+        let at = far();
+        assert_eq!(
+            health.state().hanging(at)["3"],
+            "task 3 hangs: its thread has not come round for 60 s or more; restart this instance"
+        );
+        std::thread::sleep(Duration::from_millis(2));
+        health.heard("3");
+        assert!(health.state().hanging(at).is_empty());
+        health.ended("3");
+        assert!(health.state().hanging(far()).is_empty());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Watches the inputs for transactions of other producers that are left open: readers of committed records stand
 //! still before them, whatever comes behind. Who asks so often also notices that nobody answers, though no task has
-//! anything to commit.
+//! anything to commit, and that a task has not come round.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -89,6 +89,7 @@ impl Watch {
             (self.patience / 4).clamp(Duration::from_millis(250), Duration::from_secs(5));
         let mut standstills = Standstills::default();
         let mut told: BTreeMap<Place, String> = BTreeMap::new();
+        let mut hang: BTreeSet<String> = BTreeSet::new();
         let mut answered = monotonic();
         let mut is_away = false;
         while !self.stop.wait(interval) {
@@ -127,6 +128,13 @@ impl Watch {
             }
             self.health.undecided(stuck.values().cloned().collect());
             told = stuck;
+            let hanging = self.health.hanging();
+            for why in
+                (hanging.iter()).filter_map(|(name, why)| (!hang.contains(name)).then_some(why))
+            {
+                tracing::error!("{why}");
+            }
+            hang = hanging.into_keys().collect();
             self.tell(&standstills);
         }
     }

@@ -29,6 +29,8 @@ use pace::Pace;
 
 /// How often a worker looks up: at orders, at the time, at news.
 const TICK: Duration = Duration::from_millis(100);
+/// How often a worker says that it is at work.
+const SIGN: Duration = Duration::from_secs(5);
 /// How often figures that follow the time alone are looked at.
 const HAND: Duration = Duration::from_secs(1);
 /// Longer than two heartbeats: by then a member knows whether it has lost what it was fenced from.
@@ -199,7 +201,12 @@ impl<S: Stage> Worker<S> {
         self.around
             .health
             .worker(self.stage.name(), Condition::Running);
+        let mut heard = monotonic();
         loop {
+            if since(heard) >= SIGN {
+                heard = monotonic();
+                self.around.health.heard(self.stage.name());
+            }
             match self.orders.get() {
                 Order::Work => {}
                 Order::Finish => return self.commit(&mut *output),

@@ -165,12 +165,33 @@ impl Proof {
                     .auditor
                     .look(|books| (books.accounted, books.unsettled()));
                 panic!(
-                    "after {} s: {accounted} of {total} records; {why}",
-                    within.as_secs()
+                    "after {} s: {accounted} of {total} records, {} handed over; {}; {why}",
+                    within.as_secs(),
+                    self.flow.sent(),
+                    self.unread().join(", "),
                 );
             }
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Where the log ends, and how far the ledger says that it was read, where the two differ.
+    fn unread(&self) -> Vec<String> {
+        let log = open(&self.brokers, "proof-ends");
+        let positions = self.auditor.look(|books| books.positions.clone());
+        let mut unread = Vec::new();
+        for topic in self.input.by_topic().keys() {
+            for partition in 0..log.partitions(&[topic]).unwrap()[0].unwrap() {
+                let end = log.ends(topic, partition).unwrap().end;
+                let read = positions.get(&(partition.to_string(), (*topic).to_owned()));
+                if read.copied().unwrap_or_default() != end {
+                    unread.push(format!(
+                        "{topic}/{partition} ends at {end}, read to {read:?}"
+                    ));
+                }
+            }
+        }
+        unread
     }
 
     /// Compares everything that is there with what a batch run makes of the same input.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -22,6 +22,8 @@ use crate::config;
 
 /// The longest a producer may take to be fenced in: another's open transaction is being aborted.
 const FENCING: Duration = Duration::from_secs(20);
+/// What librdkafka is given beyond its time before a call of it is left behind.
+const GRACE: Duration = Duration::from_secs(1);
 /// How often deliveries that are waited for are looked at.
 const LOOK: Duration = Duration::from_micros(500);
 /// Room for a dead letter that carries a refused record of more than the usual 1 MiB.
@@ -90,7 +92,7 @@ impl ProducerContext for Deliveries {
 struct KafkaOutput {
     name: String,
     /// `None` once its outcome was in doubt: it must not be used again.
-    producer: Option<BaseProducer<Deliveries>>,
+    producer: Option<Arc<BaseProducer<Deliveries>>>,
     group: Arc<Group>,
 }
 
@@ -118,7 +120,7 @@ pub(super) fn open(
     })?;
     Ok(Box::new(KafkaOutput {
         name,
-        producer: Some(producer),
+        producer: Some(Arc::new(producer)),
         group: Arc::clone(group),
     }))
 }
@@ -155,7 +157,7 @@ impl Output for KafkaOutput {
         };
         let outcome = self
             .member()
-            .and_then(|member| write(&producer, transaction, &member));
+            .and_then(|member| write(&producer, transaction, &Arc::new(member)));
         match outcome {
             Ok(()) => {
                 self.producer = Some(producer);
@@ -239,9 +241,9 @@ impl From<KafkaError> for Failure {
 }
 
 fn write(
-    producer: &BaseProducer<Deliveries>,
+    producer: &Arc<BaseProducer<Deliveries>>,
     transaction: &Transaction,
-    member: &ConsumerGroupMetadata,
+    member: &Arc<ConsumerGroupMetadata>,
 ) -> Result<(), Failure> {
     producer.begin_transaction()?;
     crash::pass(Point::Begun);
@@ -249,14 +251,21 @@ fn write(
         send(producer, &record, TRANSACTION)?;
     }
     crash::pass(Point::Produced);
-    let list = positions(transaction)?;
-    let offsets = |within| producer.send_offsets_to_transaction(&list, member, within);
+    let list = Arc::new(positions(transaction)?);
+    let offsets = |within| {
+        let (producer, list, member) = (producer.clone(), list.clone(), member.clone());
+        answered(within + GRACE, move || {
+            producer.send_offsets_to_transaction(&list, &member, within)
+        })
+    };
     offsets(TRANSACTION)
+        .ok_or_else(Failure::unanswered)?
         .map_err(Failure::from)
         .and_then(|()| drain(producer, TRANSACTION))
         .map_err(|failure| {
             // Nothing of this transaction is committed any more: asking once more tells why, and does nothing.
-            explained(failure, offsets(CALL).err(), producer, transaction)
+            let why = offsets(CALL).and_then(Result::err);
+            explained(failure, why, producer, transaction)
         })?;
     crash::pass(Point::OffsetsSent);
     crash::pass(Point::Committing);
@@ -273,6 +282,24 @@ fn write(
         });
     }
     Ok(())
+}
+
+/// What a call answers, unless it takes longer; then its thread is left behind with all that it holds.
+//
+// librdkafka waits without end for the answer to `send_offsets_to_transaction`. The time that it was given it looks at only
+// when a broker's connection comes or goes, and a FindCoordinator that was lost with its broker is sent again only then
+// (rdkafka_coord.c of 2.12.1). Where no connection changed afterwards, a task stood still for as long as it was left
+// alone, and said nothing. See docs/decisions/0035.
+fn answered<T: Send + 'static>(
+    within: Duration,
+    call: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (answer, answered) = mpsc::channel();
+    std::thread::spawn(move || {
+        // Nobody listens any more to an answer that comes too late.
+        let _ = answer.send(call());
+    });
+    answered.recv_timeout(within).ok()
 }
 
 /// What is committed with a transaction's records: the positions, and its note beside each.
@@ -398,6 +425,13 @@ pub(super) fn drain(
 }
 
 impl Failure {
+    fn unanswered() -> Self {
+        Self {
+            remedy: Remedy::Renew,
+            source: "librdkafka did not say in time whether the group took the positions".into(),
+        }
+    }
+
     pub(super) fn into_error(self, doing: impl Into<String>) -> LogError {
         LogError::new(self.remedy, doing, self.source)
     }
@@ -422,5 +456,21 @@ fn transaction_remedy(error: &KafkaError) -> Remedy {
         | Code::UnknownMemberId => Remedy::Fenced,
         Code::TransactionalIdAuthorizationFailed | Code::ClusterAuthorizationFailed => Remedy::Stop,
         _ => Remedy::Renew,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_does_not_return_is_left_behind() {
+        let (holds, held) = mpsc::channel::<()>();
+        let began = monotonic();
+        let answer = answered(Duration::from_millis(20), move || held.recv().is_ok());
+        assert_eq!(answer, None);
+        assert!(began.elapsed() < Duration::from_secs(5));
+        drop(holds);
+        assert_eq!(answered(Duration::from_secs(5), || 7), Some(7));
     }
 }
