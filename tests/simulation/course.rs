@@ -67,6 +67,7 @@ pub struct Instance {
     host: usize,
     stop: Stop,
     outcome: Arc<Mutex<Option<Result<(), ServiceError>>>>,
+    health: Arc<Health>,
 }
 
 pub struct Course {
@@ -324,6 +325,7 @@ impl Course {
             .world()
             .note(&format!("process {process} starts on host {host}"));
         let (stop, outcome) = (Stop::default(), Arc::new(Mutex::new(None)));
+        let health = Arc::new(Health::default());
         let service = Service {
             log: Arc::new(SimLog::new(&self.sim, process)),
             schemas: Arc::new(Schemas::new(None)),
@@ -331,7 +333,7 @@ impl Course {
             commit: self.weather.commit.clone(),
             clock: Clock::Wall,
             observer: Arc::new(Watching(self.sim.clone())),
-            health: Arc::new(Health::default()),
+            health: health.clone(),
             undecided: Duration::from_mins(1),
             state: config::State {
                 history_days: 35,
@@ -358,6 +360,7 @@ impl Course {
             host,
             stop,
             outcome,
+            health,
         });
     }
 
@@ -368,6 +371,10 @@ impl Course {
         }
         let mut ended = Vec::new();
         for (at, instance) in self.instances.iter().enumerate() {
+            let reasons = instance.health.reasons();
+            if let Some(why) = reasons.iter().find(|why| why.contains("hangs")) {
+                return Err(format!("process {}: {why}", instance.process));
+            }
             let outcome = instance
                 .outcome
                 .lock()
