@@ -67,7 +67,7 @@ pub struct Instance {
     host: usize,
     stop: Stop,
     outcome: Arc<Mutex<Option<Result<(), ServiceError>>>>,
-    health: Arc<Health>,
+    pub health: Arc<Health>,
 }
 
 pub struct Course {

@@ -101,6 +101,32 @@ fn a_late_commit_is_seen_or_refused_whenever_it_comes() {
     }
 }
 
+/// A task that has nothing to do comes round; one whose commit does not return for more than a minute is told of until it does.
+#[test]
+fn a_task_that_hangs_is_told_of_and_an_idle_one_is_not() {
+    play(1, false, |course, draw| {
+        half(course, draw)?;
+        course.rest(10 * SECOND)?;
+        for _ in 0..15 {
+            course.rest(6 * SECOND)?;
+        }
+        let slow = Fate::Slow(70 * SECOND);
+        course.sim.world().fates = vec![("committing 0".to_owned(), slow)];
+        course.feed(&draw.records[draw.records.len() / 2..draw.records.len() / 2 + 5]);
+        course.sim.sleep(64 * SECOND);
+        let reasons = course.instances[0].health.reasons();
+        if !reasons.iter().any(|why| why.starts_with("task 0 hangs")) {
+            return Err(format!("nobody is told that task 0 hangs: {reasons:?}"));
+        }
+        course.sim.sleep(10 * SECOND);
+        course.rest(SECOND)?;
+        let half = draw.records.len() / 2 + 5;
+        course.cease();
+        course.feed(&draw.records[half..half + 30]);
+        course.finish(&draw.records[half + 30..])
+    });
+}
+
 /// The commit is done, nobody hears of it, and the instance dies before it can ask.
 #[test]
 fn a_commit_that_nobody_heard_of_counts_once() {
