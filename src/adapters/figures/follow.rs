@@ -405,6 +405,9 @@ mod tests {
         assert!(matches!(read(&plan, at, &row), What::Foreign));
         row.figures = None;
         assert!(matches!(read(&plan, at, &row), What::Row(_, None)));
+        // It has no measures that would tell.
+        row.aggregate = "another".into();
+        assert!(matches!(read(&plan, at, &row), What::Foreign));
     }
 
     #[test]
