@@ -268,7 +268,7 @@ impl Figures {
                     self.put(topics, &mut taken);
                     return Err(error);
                 }
-                Ok(read) if read < BATCH && !is_early => self.write().is_complete = true,
+                Ok(read) if read < BATCH && !is_early => self.complete(),
                 Ok(_) | Err(_) => {}
             }
         }
@@ -279,28 +279,35 @@ impl Figures {
         if taken.records.is_empty() {
             return;
         }
-        let mut state = self.write();
-        for record in taken.drain() {
-            // Aggregates come first among the topics.
-            if record.topic < self.plan.aggregates.len() {
-                let place = (record.topic, record.partition);
-                let next = state.positions.entry(place).or_default();
-                *next = record.offset.saturating_add(1).max(*next);
-            }
-            let topic = &topics[record.topic];
-            let took = match record.what {
-                What::Row(key, held) => {
-                    state.put(record.topic, key, held);
-                    Some(())
+        self.change(|state| {
+            for record in taken.drain() {
+                // Aggregates come first among the topics.
+                if record.topic < self.plan.aggregates.len() {
+                    let place = (record.topic, record.partition);
+                    let next = state.positions.entry(place).or_default();
+                    *next = record.offset.saturating_add(1).max(*next);
                 }
-                What::Other(value) => take(&mut state, topic, record.offset, value.as_deref()),
-                What::Foreign => None,
-            };
-            if took.is_none() {
-                tracing::debug!(topic, "a record that is not ours");
+                let topic = &topics[record.topic];
+                let took = match record.what {
+                    What::Row(key, held) => {
+                        state.put(record.topic, key, held);
+                        Some(())
+                    }
+                    What::Other(value) => take(state, topic, record.offset, value.as_deref()),
+                    What::Foreign => None,
+                };
+                if took.is_none() {
+                    tracing::debug!(topic, "a record that is not ours");
+                }
             }
+        });
+    }
+
+    /// The topics were read to their ends.
+    fn complete(&self) {
+        if !self.read().is_complete {
+            self.change(|state| state.is_complete = true);
         }
-        state.version += 1;
     }
 }
 

@@ -13,6 +13,7 @@ pub mod quality;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::domain::aggregate::{Finality, Published, Row, Span};
@@ -166,6 +167,7 @@ pub struct State {
 pub struct Figures {
     pub plan: Arc<AggregatePlan>,
     state: RwLock<State>,
+    moment: AtomicU64,
 }
 
 impl Figures {
@@ -178,7 +180,18 @@ impl Figures {
             changed,
             ..State::default()
         });
-        Self { plan, state }
+        let moment = AtomicU64::new(0);
+        Self {
+            plan,
+            state,
+            moment,
+        }
+    }
+
+    /// Changes with the figures: what is read at one moment is of one state. While they are read for the first time it
+    /// stands still.
+    pub fn moment(&self) -> u64 {
+        self.moment.load(Ordering::Acquire)
     }
 
     pub fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -187,6 +200,17 @@ impl Figures {
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the next version.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.write();
+        change(&mut state);
+        state.version += 1;
+        if state.is_complete {
+            // Before anybody can read the state again: who is told of this moment finds at least what belongs to it.
+            self.moment.store(state.version, Ordering::Release);
+        }
     }
 }
 

@@ -16,9 +16,8 @@ use super::problem::Problem;
 use super::{Served, conditional, live};
 use crate::adapters::clock::{monotonic, since};
 
-/// How old an answer can be, but for the time that it took. What [`live`] tells is told this much later: who asks
-/// because of it gets no answer from before.
-pub const KEPT: Duration = Duration::from_millis(250);
+/// How old what an answer says of anything but the figures can be: readiness, releases, the time.
+const KEPT: Duration = Duration::from_millis(250);
 
 /// What an answer depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -42,22 +41,28 @@ impl Asked {
 /// An answer as it is sent, compressed already; none where it could not be written.
 type Worked = Arc<OnceCell<Option<Response<Bytes>>>>;
 
-/// The answers of one moment. They are given up together, so they are as many as a moment's different requests.
+/// The answers of one moment of the figures. They are given up together, when the figures change or are [`KEPT`]: whoever
+/// asks after an answer has come finds figures no older than that had, whatever either asked. They are as many as a
+/// moment's different requests.
 #[derive(Debug, Default)]
 pub struct Answers(Mutex<Moment>);
 
 #[derive(Debug, Default)]
 struct Moment {
     began: Option<Instant>,
+    figures: u64,
     answers: HashMap<Asked, Worked>,
 }
 
 impl Answers {
-    /// The answer to what is asked, worked out already or not.
-    fn of(&self, asked: Asked) -> Worked {
+    /// The answer to what is asked of the figures of a moment, worked out already or not.
+    fn of(&self, asked: Asked, figures: u64) -> Worked {
         let mut moment = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if moment.began.is_none_or(|began| since(began) >= KEPT) {
+        let is_over = moment.began.is_none_or(|began| since(began) >= KEPT);
+        // Who looked at the figures and was overtaken here finds newer ones.
+        if is_over || figures > moment.figures {
             moment.answers.clear();
+            moment.figures = figures.max(moment.figures);
             moment.began = Some(monotonic());
         }
         Arc::clone(moment.answers.entry(asked).or_default())
@@ -71,7 +76,7 @@ pub async fn kept(State(app): State<Served>, request: Request, next: Next) -> Re
     }
     let (mut asked, body) = request.into_parts();
     let known = asked.headers.remove(header::IF_NONE_MATCH);
-    let worked = app.answers.of(Asked::of(&asked));
+    let worked = app.answers.of(Asked::of(&asked), app.figures.moment());
     let work = || async {
         let answer = next.run(Request::from_parts(asked, body)).await;
         let (parts, body) = answer.into_parts();
@@ -100,16 +105,20 @@ mod tests {
     #[test]
     fn one_moment_s_answers_are_shared_and_given_up_together() {
         let answers = Answers::default();
-        let json = answers.of(asked("/a?b=1", None));
-        assert!(Arc::ptr_eq(&json, &answers.of(asked("/a?b=1", None))));
-        for other in [asked("/a?b=2", None), asked("/a?b=1", Some("text/csv"))] {
-            assert!(!Arc::ptr_eq(&json, &answers.of(other)));
+        let of = |uri, accept, figures| answers.of(asked(uri, accept), figures);
+        let count = || answers.0.lock().unwrap().answers.len();
+        let json = of("/a?b=1", None, 7);
+        assert!(Arc::ptr_eq(&json, &of("/a?b=1", None, 7)));
+        for other in [of("/a?b=2", None, 7), of("/a?b=1", Some("text/csv"), 7)] {
+            assert!(!Arc::ptr_eq(&json, &other));
         }
-        let mut moment = answers.0.lock().unwrap();
-        assert_eq!(moment.answers.len(), 3);
-        moment.began = monotonic().checked_sub(KEPT);
-        drop(moment);
-        assert!(!Arc::ptr_eq(&json, &answers.of(asked("/a?b=1", None))));
-        assert_eq!(answers.0.lock().unwrap().answers.len(), 1);
+        assert_eq!(count(), 3);
+        let newer = of("/a?b=1", None, 8);
+        assert!(!Arc::ptr_eq(&json, &newer));
+        assert!(Arc::ptr_eq(&newer, &of("/a?b=1", None, 7)), "overtaken");
+        assert_eq!(count(), 1);
+        answers.0.lock().unwrap().began = monotonic().checked_sub(KEPT);
+        assert!(!Arc::ptr_eq(&newer, &of("/a?b=1", None, 8)), "of readiness");
+        assert_eq!(count(), 1);
     }
 }

@@ -11,7 +11,6 @@ use tokio::time::{Interval, MissedTickBehavior};
 use utoipa::ToSchema;
 
 use super::Served;
-use super::answers::KEPT;
 use super::asked::{Asked, Nothing};
 use super::problem::Told;
 use crate::domain::time::Timestamp;
@@ -59,8 +58,6 @@ impl Listener {
                 .event("changed")
                 .id(changed.version.to_string())
                 .retry(RETRY);
-            // Until no answer is given any more that knows less.
-            tokio::time::sleep(KEPT).await;
             if let Ok(event) = event.json_data(changed) {
                 return event;
             }

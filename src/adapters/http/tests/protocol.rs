@@ -176,6 +176,34 @@ fn who_has_an_answer_is_not_sent_it_again_and_others_get_it_compressed() {
     });
 }
 
+/// Catches kept answers that are older than what somebody was told already.
+#[test]
+fn no_answer_is_older_than_one_that_was_given_before() {
+    let world = World::of(&surgeries());
+    let path = "/api/v1/totals/activity?level=england&from=2022-02-01&to=2022-02-28";
+    world.serve(|served| {
+        let told = |accept: &str| {
+            let answer = served.ask("GET", path, &format!("Accept: {accept}\n"));
+            answer.json()["rows"][0]["figures"]["appointments"].clone()
+        };
+        for round in 1..=5 {
+            let before = told("application/json");
+            world.england(round);
+            // Each of these is a question of its own.
+            let mut times = 0;
+            let seen = loop {
+                times += 1;
+                let seen = told(&format!("application/json, a/b{round}-{times}"));
+                if seen != before {
+                    break seen;
+                }
+                assert!(times < 2_000, "round {round}: {seen} stays");
+            };
+            assert_eq!(told("application/json"), seen, "round {round}");
+        }
+    });
+}
+
 #[test]
 fn whatever_is_wrong_below_the_api_is_a_problem_that_says_what_would_be_right() {
     World::of(&surgeries()).serve(|served| {

@@ -76,6 +76,14 @@ pub fn surgeries() -> Vec<Surgery> {
     all
 }
 
+/// The crosstab's cell that all activity lies in.
+const CROSS: [(Dimension, &str); 4] = [
+    (Dimension::Status, "Attended"),
+    (Dimension::HcpType, "GP"),
+    (Dimension::Mode, "Telephone"),
+    (Dimension::WaitingBand, "Same Day"),
+];
+
 /// A log with the rows that the engine would have written of them.
 pub struct World {
     log: Arc<EmbeddedLog>,
@@ -223,12 +231,6 @@ impl World {
 
     /// All of February on its first working weekday, and a tenth on the last; quality by supplier.
     fn days(&self, surgeries: &[Surgery]) {
-        let cross = [
-            (Dimension::Status, "Attended"),
-            (Dimension::HcpType, "GP"),
-            (Dimension::Mode, "Telephone"),
-            (Dimension::WaitingBand, "Same Day"),
-        ];
         let mut suppliers: BTreeMap<&str, [i64; 2]> = BTreeMap::new();
         for (at, surgery) in surgeries.iter().enumerate() {
             let supplier = if at % 3 == 0 { "INPS" } else { "EMIS" };
@@ -246,7 +248,7 @@ impl World {
             let sums = suppliers.entry(supplier).or_default();
             sums[0] += surgery.appointments;
             sums[1] += surgery.unmapped;
-            let dimensions = [cross[0], cross[1]];
+            let dimensions = [CROSS[0], CROSS[1]];
             let count = [(
                 Measure::Appointments,
                 if at == 0 { 3 } else { surgery.appointments },
@@ -279,17 +281,17 @@ impl World {
                 ("2022-03-01", 800),
             ] {
                 let count = [(Measure::Appointments, count)];
-                self.row("activity", (Level::Icb, code), day(on), &cross, &count);
+                self.row("activity", (Level::Icb, code), day(on), &CROSS, &count);
             }
         }
-        let all = [(Measure::Appointments, 25_000_000)];
-        self.row(
-            "activity",
-            (Level::England, ENGLAND),
-            day("2022-02-01"),
-            &cross,
-            &all,
-        );
+        self.england(25_000_000);
+    }
+
+    /// England's first day of February, or what it is now.
+    pub fn england(&self, appointments: i64) {
+        let count = [(Measure::Appointments, appointments)];
+        let place = (Level::England, ENGLAND);
+        self.row("activity", place, day("2022-02-01"), &CROSS, &count);
     }
 
     /// Serves the log until everything asked for is answered.
