@@ -27,7 +27,7 @@ const BATCH: usize = 2_000;
 const MOST_BETWEEN: usize = 100_000;
 const WAIT: Duration = Duration::from_millis(200);
 /// How long records are gathered: a row that several transactions change meanwhile is taken in once.
-const GATHERED: Duration = Duration::from_millis(200);
+const GATHERED: Duration = Duration::from_millis(250);
 
 /// A record taken out of the reader, so that the figures are locked for moments only.
 struct Taken {
