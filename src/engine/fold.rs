@@ -103,14 +103,15 @@ struct Contribution {
 struct Telling<'a> {
     side: Side<'a>,
     has: Parts,
-    told: Told,
+    told: &'a Told,
 }
 
 impl<'a> Telling<'a> {
-    fn of(side: Side<'a>) -> Self {
+    fn of(side: Side<'a>, told: &'a mut Told) -> Self {
+        told.tell(side.fact, Follows::AppointmentDate);
         Self {
             has: Parts::of(side.fact),
-            told: Told::of(side.fact, Follows::AppointmentDate),
+            told,
             side,
         }
     }
@@ -119,13 +120,13 @@ impl<'a> Telling<'a> {
     #[inline]
     fn contribution(&self, aggregate: &Aggregate, sums: &mut [i64]) -> Option<Contribution> {
         let adds = aggregate.reads(self.has)
-            && aggregate.admits(&self.told)
-            && aggregate.measure(&self.told, sums);
+            && aggregate.admits(self.told)
+            && aggregate.measure(self.told, sums);
         adds.then(|| Contribution {
             key: Key {
                 place: self.side.groups.practice,
                 window: aggregate.window_of(self.side.fact.day).0,
-                dimensions: aggregate.pack(&self.told),
+                dimensions: aggregate.pack(self.told),
             },
             groups: self.side.groups,
             supplier: self.side.fact.supplier,
@@ -237,6 +238,8 @@ pub struct Fold {
     is_closing: bool,
     /// Of the fact that stood, then of the one that stands.
     sums: Vec<i64>,
+    /// What the two tell.
+    told: [Told; 2],
     grouped: Grouped,
 }
 
@@ -276,6 +279,7 @@ impl Fold {
             folders,
             is_closing: false,
             sums: vec![0; 2 * widest],
+            told: Default::default(),
             widest,
             plan,
             grouped: Grouped::default(),
@@ -291,7 +295,9 @@ impl Fold {
         let old_side = (stood.zip(old_groups)).map(|(fact, groups)| Side { fact, groups });
         let new_side = (stands.zip(new_groups)).map(|(fact, groups)| Side { fact, groups });
         let differs = Parts::that_differ(stood, stands);
-        let (old_told, new_told) = (old_side.map(Telling::of), new_side.map(Telling::of));
+        let [old_told, new_told] = &mut self.told;
+        let old_told = old_side.map(|side| Telling::of(side, old_told));
+        let new_told = new_side.map(|side| Telling::of(side, new_told));
         let (old_sums, new_sums) = self.sums.split_at_mut(self.widest);
         for (folder, aggregate) in self.folders.iter_mut().zip(&self.plan.aggregates) {
             if !aggregate.reads(differs) {

@@ -260,6 +260,12 @@ impl Aggregate {
         }
     }
 
+    /// Whether it matters what was booked: for a filter, or for a dimension.
+    #[inline]
+    pub(super) const fn tells_bookings_apart(&self) -> bool {
+        !self.filters.is_empty() || !self.packed.is_empty()
+    }
+
     /// Whether a fact has what the filters ask for.
     pub(super) fn admits(&self, told: &Told) -> bool {
         self.filters.iter().all(|filter| {

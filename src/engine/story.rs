@@ -23,12 +23,17 @@ pub(super) struct Story<'a> {
 impl<'a> Story<'a> {
     pub fn of(aggregate: &Aggregate, side: &Side<'a>) -> Option<Self> {
         let events = side.fact.events.as_ref()?;
-        let told = Told::of(side.fact, Follows::EventTime);
-        aggregate.admits(&told).then(|| Self {
+        let dimensions = if aggregate.tells_bookings_apart() {
+            let told = Told::of(side.fact, Follows::EventTime);
+            aggregate.admits(&told).then(|| aggregate.pack(&told))?
+        } else {
+            0
+        };
+        Some(Self {
             events,
             groups: side.groups,
             supplier: side.fact.supplier,
-            dimensions: aggregate.pack(&told),
+            dimensions,
         })
     }
 

@@ -21,12 +21,31 @@ impl Key {
     }
 }
 
-/// Entries are numbered in the order their keys came.
+/// Words of a key.
+const KEY: usize = 2;
+
+#[inline]
+const fn pack(key: Key) -> [i64; KEY] {
+    let place = (key.place as u64) << 32;
+    let window = key.window.cast_unsigned() as u64;
+    [(place | window).cast_signed(), key.dimensions.cast_signed()]
+}
+
+#[inline]
+const fn unpack(words: &[i64]) -> Key {
+    let first = words[0].cast_unsigned();
+    Key {
+        place: (first >> 32) as u32,
+        window: first as i32,
+        dimensions: words[1].cast_unsigned(),
+    }
+}
+
+/// Entries are numbered in the order their keys came. A key and its figures lie together: who finds one has the other.
 #[derive(Debug, Default)]
 pub struct Table {
     index: HashTable<u32>,
-    keys: Vec<Key>,
-    /// Words behind every key.
+    /// Words of an entry.
     stride: usize,
     words: Vec<i64>,
 }
@@ -36,7 +55,7 @@ impl Table {
     #[must_use]
     pub fn new(words: usize) -> Self {
         Self {
-            stride: words,
+            stride: KEY + words,
             ..Self::default()
         }
     }
@@ -47,49 +66,53 @@ impl Table {
     /// At 2³² entries.
     #[inline]
     pub fn words_of(&mut self, key: Key) -> &mut [i64] {
-        let entry = self.index.entry(
+        let Self {
+            index,
+            stride,
+            words,
+        } = self;
+        let packed = pack(key);
+        let key_at = |number: &u32| &words[*number as usize * *stride..][..KEY];
+        let entry = index.entry(
             key.hash(),
-            |found| self.keys[*found as usize] == key,
-            |found| self.keys[*found as usize].hash(),
+            |found| *key_at(found) == packed,
+            |found| unpack(key_at(found)).hash(),
         );
-        let number = match entry {
-            Entry::Occupied(found) => *found.get(),
+        let at = match entry {
+            Entry::Occupied(found) => *found.get() as usize * *stride,
             Entry::Vacant(room) => {
-                let number = u32::try_from(self.keys.len()).expect("fewer than 2^32 rows");
-                room.insert(number);
-                self.keys.push(key);
-                self.words.resize(self.words.len() + self.stride, 0);
-                number
+                let at = words.len();
+                room.insert(u32::try_from(at / *stride).expect("fewer than 2^32 rows"));
+                words.extend_from_slice(&packed);
+                words.resize(at + *stride, 0);
+                at
             }
         };
-        &mut self.words[number as usize * self.stride..][..self.stride]
+        &mut words[at + KEY..at + *stride]
     }
 
     /// The key and words of an entry.
     #[inline]
     #[must_use]
     pub fn entry(&self, number: u32) -> (Key, &[i64]) {
-        let at = number as usize;
-        (
-            self.keys[at],
-            &self.words[at * self.stride..][..self.stride],
-        )
+        let entry = &self.words[number as usize * self.stride..][..self.stride];
+        let (key, figures) = entry.split_at(KEY);
+        (unpack(key), figures)
     }
 
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.keys.len()
+    pub fn len(&self) -> usize {
+        self.index.len()
     }
 
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
     }
 
     /// Forgets all entries, and keeps their room.
     pub fn clear(&mut self) {
         self.index.clear();
-        self.keys.clear();
         self.words.clear();
     }
 }

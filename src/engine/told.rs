@@ -17,38 +17,50 @@ pub(super) struct Told {
     wait_days: Option<i16>,
 }
 
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            measures: [0; Measure::ALL.len()],
+            dimensions: [0; Dimension::ALL.len()],
+            wait_days: None,
+        }
+    }
+}
+
 impl Told {
     /// What an aggregate over appointment dates, or one over event time, can ask of a fact. The measures of event time
     /// are not among them: they are counted event by event (`Events::counts_as`).
     pub fn of(fact: &Fact, follows: Follows) -> Self {
-        let mut told = Self {
-            measures: [0; Measure::ALL.len()],
-            dimensions: [0; Dimension::ALL.len()],
-            wait_days: None,
-        };
-        told.describe(Dimension::Supplier, fact.supplier as usize);
+        let mut told = Self::default();
+        told.tell(fact, follows);
+        told
+    }
+
+    /// The same in place: it is too large to be handed about for every fact.
+    pub fn tell(&mut self, fact: &Fact, follows: Follows) {
+        *self = Self::default();
+        self.describe(Dimension::Supplier, fact.supplier as usize);
         match follows {
             Follows::EventTime => {
                 if let Some(events) = &fact.events {
-                    told.describe_all(&events.described);
+                    self.describe_all(&events.described);
                 }
             }
             Follows::AppointmentDate => {
                 if let Some(publication) = &fact.publication {
-                    told.describe_all(publication);
-                    told.count_publication(publication);
+                    self.describe_all(publication);
+                    self.count_publication(publication);
                 }
                 if let Some(capacity) = fact.capacity {
-                    told.count_capacity(capacity);
+                    self.count_capacity(capacity);
                 }
-                told.count(Measure::Contradictions, fact.contradictions.into());
-                told.count(
+                self.count(Measure::Contradictions, fact.contradictions.into());
+                self.count(
                     Measure::UnbookedConsultations,
                     fact.unbooked_consultations.into(),
                 );
             }
         }
-        told
     }
 
     #[inline]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::producer::BaseProducer;
 
 use super::super::log::{Append, LogError, NewRecord, Remedy};
-use super::output::{Deliveries, LARGEST, drain, send};
+use super::output::{Deliveries, LARGEST, ONLY_ERRORS, drain, send};
 use super::{client, remedy};
 use crate::config;
 
@@ -23,6 +23,7 @@ pub(super) fn open(settings: &config::Kafka) -> Result<Box<dyn Append>, LogError
     let producer = client(settings, &rather)
         .set("enable.idempotence", "true")
         .set("partitioner", "murmur2_random")
+        .set("delivery.report.only.error", ONLY_ERRORS)
         .set("message.max.bytes", LARGEST.to_string())
         .create_with_context(Deliveries::default())
         .map_err(|error| LogError::new(Remedy::Stop, "making a producer", error))?;

@@ -24,6 +24,8 @@ use crate::config;
 const FENCING: Duration = Duration::from_secs(20);
 /// What librdkafka is given beyond its time before a call of it is left behind.
 const GRACE: Duration = Duration::from_secs(1);
+/// Deliveries that went well are not reported: each report would pass through this process's hands ([`Deliveries`]).
+pub(super) const ONLY_ERRORS: &str = "true";
 /// How often deliveries that are waited for are looked at.
 const LOOK: Duration = Duration::from_micros(500);
 /// Room for a dead letter that carries a refused record of more than the usual 1 MiB.
@@ -137,6 +139,7 @@ pub(super) fn producer(settings: &config::Kafka) -> ClientConfig {
     config
         // Of the Java client, so that a key lands in the same partition whoever sends it.
         .set("partitioner", "murmur2_random")
+        .set("delivery.report.only.error", ONLY_ERRORS)
         .set("message.max.bytes", LARGEST.to_string());
     config
 }
