@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::domain::disposition::{Disposition, Rejection, Withholding};
+use crate::domain::disposition::{Disposition, Rejection};
 use crate::domain::reference::{PracticeIndex, Reference};
 use crate::domain::time::{Day, Timestamp};
 use crate::domain::topic::{Supplier, SupplierTopic};
@@ -26,6 +26,7 @@ use crate::wire::supplier::{SupplierRecord, emis, inps, microtest, tpp};
 
 mod outcome;
 
+use outcome::{Refused, Stop};
 pub use outcome::{Settled, Summary, Taken};
 
 /// The settings that decide figures, compiled.
@@ -81,40 +82,6 @@ const EVICTED: usize = 2_000;
 
 /// The pipeline's own entry among what is written down.
 const OWN: u32 = 0;
-
-/// Why a record goes no further.
-enum Stop {
-    Withheld(Withholding),
-    Rejected(Refused),
-}
-
-/// A refusal and what its dead letter may tell.
-struct Refused {
-    reason: Rejection,
-    field: Option<String>,
-    detail: Option<String>,
-    /// Who sent it, and when; missing where not even that may be told.
-    sender: Option<(String, Timestamp)>,
-    content: Option<String>,
-}
-
-impl Refused {
-    const fn bare(reason: Rejection) -> Self {
-        Self {
-            reason,
-            field: None,
-            detail: None,
-            sender: None,
-            content: None,
-        }
-    }
-}
-
-impl From<Withholding> for Stop {
-    fn from(why: Withholding) -> Self {
-        Self::Withheld(why)
-    }
-}
 
 /// One task: one partition number across all eight supplier topics. Does no I/O, reads no clock.
 #[derive(Debug)]
@@ -423,6 +390,11 @@ impl Pipeline {
     /// Records of a supplier wait to be read: it is not silent, though nothing of it is taken in.
     pub fn has_unread(&mut self, supplier: Supplier) {
         self.task.has_unread(supplier);
+    }
+
+    /// Another pipeline of the same input has admitted a version of a supplier.
+    pub fn has_come_to(&mut self, supplier: Supplier, version: Timestamp) {
+        self.task.has_come_to(supplier, version);
     }
 
     /// Moves on in time, never back.

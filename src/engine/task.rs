@@ -135,6 +135,11 @@ impl Task {
         self.watermarks.has_unread(supplier);
     }
 
+    /// Another task of the same input has admitted a version of a supplier.
+    pub fn has_come_to(&mut self, supplier: Supplier, version: Timestamp) {
+        self.watermarks.see(supplier, version);
+    }
+
     /// From here on versions are taken in without folding, until [`Self::finish_loading`].
     pub fn start_loading(&mut self) {
         self.is_loading = true;

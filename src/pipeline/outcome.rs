@@ -1,13 +1,47 @@
 //! What becomes of a record, and what a settlement hands over.
 
 use crate::domain::aggregate::Row;
-use crate::domain::disposition::Disposition;
+use crate::domain::disposition::{Disposition, Rejection, Withholding};
 use crate::domain::time::Timestamp;
 use crate::domain::topic::Supplier;
 use crate::engine::fold::Delta;
 use crate::engine::ledger::Counts;
 use crate::engine::watermark::Closed;
 use crate::stages::letter::DeadLetter;
+
+/// Why a record goes no further.
+pub(super) enum Stop {
+    Withheld(Withholding),
+    Rejected(Refused),
+}
+
+/// A refusal and what its dead letter may tell.
+pub(super) struct Refused {
+    pub reason: Rejection,
+    pub field: Option<String>,
+    pub detail: Option<String>,
+    /// Who sent it, and when; missing where not even that may be told.
+    pub sender: Option<(String, Timestamp)>,
+    pub content: Option<String>,
+}
+
+impl Refused {
+    pub const fn bare(reason: Rejection) -> Self {
+        Self {
+            reason,
+            field: None,
+            detail: None,
+            sender: None,
+            content: None,
+        }
+    }
+}
+
+impl From<Withholding> for Stop {
+    fn from(why: Withholding) -> Self {
+        Self::Withheld(why)
+    }
+}
 
 /// Where a record ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -106,6 +106,23 @@ impl Decoder {
         self.decode_resolved(front, scratch)
     }
 
+    /// The reader's first field, where it is a text; the rest of the record is not looked at.
+    #[must_use]
+    pub fn first_text<'a>(&self, front: &'a [u8]) -> Option<&'a str> {
+        let mut cursor = Cursor::new(front);
+        if let [Op::Text(0), ..] = self.plan.ops[..] {
+            return cursor.text().ok();
+        }
+        let mut fields: [Field<'a>; MAX_FIELDS] = self.plan.blank;
+        for op in &self.plan.ops {
+            self.read_field(*op, &mut cursor, &mut fields).ok()?;
+            if let Field::Text(text) = fields[0] {
+                return Some(text);
+            }
+        }
+        None
+    }
+
     /// Step by step, as the plan says; also what is wrong with a record, and where, that could not read itself.
     fn decode_resolved<'a, R: SupplierRecord<'a>>(
         &self,

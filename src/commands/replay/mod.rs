@@ -18,8 +18,9 @@ use crate::domain::topic::{ReferenceTopic, SupplierTopic};
 use crate::engine::fold::Change;
 use crate::engine::ledger::Counts;
 use crate::engine::rollup::Rollup;
-use crate::pipeline::{Key, Payload, Pipeline, Plan, Record};
+use crate::pipeline::Plan;
 use crate::publication::{PrintedNames, Publication};
+use crate::stages::letter;
 use crate::stages::refer::Refer;
 use crate::wire::avro::{Decoder, Stepper};
 use crate::wire::container::{ContainerReader, ContainerWriter, Packing};
@@ -29,6 +30,9 @@ use crate::wire::records::Records;
 use crate::wire::reference::{Participation, Practice, SlotTypeMapping};
 
 use super::Failure;
+use shares::{Loaded, Loader};
+
+mod shares;
 
 /// Run the core over files: a folder of `<topic>.avro` in, the publication out.
 #[derive(Debug, clap::Args)]
@@ -102,25 +106,27 @@ fn replay(arguments: &Arguments, plan: &Arc<Plan>) -> anyhow::Result<()> {
     fs::create_dir_all(output.join("aggregates"))
         .with_context(|| format!("cannot make the folder {}", output.display()))?;
     let reference = Arc::new(read_reference(&arguments.input)?);
-    let mut pipeline = Pipeline::new(plan.clone(), reference.clone());
-    pipeline.start_loading();
     let mut letters = Letters::create(&output.join("dead-letters.avro"))?;
     let progress = Progress::bytes("reading", total_bytes(&arguments.input));
-    for topic in SupplierTopic::ALL {
-        let path = file_of(&arguments.input, topic.name());
-        if path.is_file() {
-            read_topic(&mut pipeline, topic, &path, &mut letters, &progress)?;
+    let loaded = std::thread::scope(|scope| {
+        let mut loader = Loader::new(scope, plan, &reference);
+        for topic in SupplierTopic::ALL {
+            let path = file_of(&arguments.input, topic.name());
+            if path.is_file() {
+                read_topic(&mut loader, topic, &path, &mut letters, &progress)?;
+            }
         }
-    }
+        let (refused, loaded) = loader.finish();
+        letters.take(refused)?;
+        anyhow::Ok(loaded)
+    })?;
     progress.finish();
     let now = arguments
         .as_of
-        .or(pipeline.newest_read())
+        .or(loaded.newest_read)
         .unwrap_or(Timestamp(0));
-    pipeline.advance(now);
     let progress = Progress::spinner("adding up");
-    pipeline.finish_loading();
-    let (publication, counts) = write_aggregates(&mut pipeline, plan, now, output)?;
+    let (publication, counts) = write_aggregates(loaded, plan, now, output)?;
     letters.finish()?;
     let names = PrintedNames::of(&reference);
     for month in publication.months() {
@@ -176,7 +182,7 @@ fn total_bytes(folder: &Path) -> u64 {
 
 /// Takes in every record of one file; its offset is its number from 0.
 fn read_topic(
-    pipeline: &mut Pipeline,
+    loader: &mut Loader<'_>,
     topic: SupplierTopic,
     path: &Path,
     letters: &mut Letters,
@@ -190,53 +196,18 @@ fn read_topic(
             tracing::warn!(file = %path.display(), %error, "the file's schema cannot be read as this topic's: its records are undecodable");
             error.to_string()
         });
-    let mut block = Vec::new();
-    let mut offset = 0;
-    let mut before = 0;
-    while let Some(header) = file.next_block(&mut block)? {
+    let reading = Arc::new(reading);
+    let (mut offset, mut before) = (0, 0);
+    loop {
+        let mut block = loader.room();
+        let Some(header) = file.next_block(&mut block)? else {
+            return Ok(());
+        };
         let count = i64::try_from(header.count).context("a block's count is beyond any file")?;
-        take_block(pipeline, topic, &reading, &block, (offset, count));
+        letters.take(loader.take(topic, &reading, block, (offset, count)))?;
         offset += count;
-        letters.take(pipeline)?;
         progress.advance(file.position() - before);
         before = file.position();
-    }
-    Ok(())
-}
-
-/// Takes the records of one block. One that cannot be decoded is stepped over by its writer's schema; where
-/// not even that is possible no further record can be found, and the rest is undecodable with it.
-fn take_block(
-    pipeline: &mut Pipeline,
-    topic: SupplierTopic,
-    reading: &Result<(Decoder, Stepper), String>,
-    block: &[u8],
-    (offset, count): (i64, i64),
-) {
-    let mut front = block;
-    let mut lost: Option<String> = reading.as_ref().err().cloned();
-    for at in 0..count {
-        let payload = match (reading, &lost) {
-            (Ok((decoder, _)), None) => Payload::Front { decoder, front },
-            (_, Some(detail)) | (Err(detail), None) => Payload::Unreadable { raw: &[], detail },
-        };
-        let taken = pipeline.take(&Record {
-            topic,
-            partition: 0,
-            offset: offset + at,
-            key: Key::Absent,
-            payload,
-        });
-        let stepped = match (taken, reading) {
-            (Some(bytes), _) => Some(bytes),
-            (None, Ok((_, stepper))) => stepper.step(front).ok(),
-            (None, Err(_)) => None,
-        };
-        if let Some(bytes) = stepped {
-            front = &front[bytes..];
-        } else {
-            lost.get_or_insert_with(|| format!("the block has no end of record {}", offset + at));
-        }
     }
 }
 
@@ -252,8 +223,8 @@ impl Letters {
         })
     }
 
-    fn take(&mut self, pipeline: &mut Pipeline) -> anyhow::Result<()> {
-        for letter in pipeline.take_dead_letters() {
+    fn take(&mut self, refused: Vec<letter::DeadLetter>) -> anyhow::Result<()> {
+        for letter in refused {
             self.file
                 .append(&effects::dead_letter_of(&letter, None).to_bytes())?;
         }
@@ -268,7 +239,7 @@ impl Letters {
 
 /// Settles, adds up to every level, and writes each aggregate's file.
 fn write_aggregates(
-    pipeline: &mut Pipeline,
+    loaded: Loaded,
     plan: &Plan,
     now: Timestamp,
     output: &Path,
@@ -302,7 +273,7 @@ fn write_aggregates(
             failed.get_or_insert(error);
         }
     };
-    let summary = pipeline.settle_into(&mut |change| match change {
+    let counts = loaded.settle(now, &mut |change| match change {
         Change::Row(row) => write(&row),
         Change::Delta(delta) => rollup.apply(&delta),
         Change::Closed(closed) => {
@@ -316,7 +287,7 @@ fn write_aggregates(
     for file in files {
         file.finish()?;
     }
-    Ok((publication, summary.counts))
+    Ok((publication, counts))
 }
 
 /// `ledger.json`, as design.md contracts it.
