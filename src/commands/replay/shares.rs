@@ -23,8 +23,9 @@ use crate::wire::avro::{Decoder, Stepper};
 
 /// Pipelines that practices are divided among.
 const SHARES: usize = 8;
-/// Blocks that are walked over before the first of them is done.
-const AHEAD: usize = 8;
+/// Bytes of blocks that are walked over before the first of them is done: dozens of practices, whose records lie one practice's
+/// behind the other's, so that no thread waits for another's.
+const AHEAD: usize = 64 << 20;
 /// Changes that are handed over at once, and so many times as many may wait.
 const CHANGES: usize = 1_024;
 const WAITING: usize = 16;
@@ -108,6 +109,8 @@ pub struct Loader<'scope> {
     division: Division,
     threads: Vec<Taker<'scope>>,
     walked: Walked,
+    /// Bytes of them.
+    ahead: usize,
     spare: Vec<Vec<u8>>,
 }
 
@@ -193,6 +196,7 @@ impl<'scope> Loader<'scope> {
             division: Division::of(reference),
             threads: threads.map(|its| taker(scope, its)).collect(),
             walked: Walked::new(),
+            ahead: 0,
             spare: Vec::new(),
         }
     }
@@ -214,11 +218,10 @@ impl<'scope> Loader<'scope> {
         block: Vec<u8>,
         (first, count): (i64, i64),
     ) -> Vec<DeadLetter> {
-        let refused = if self.walked.len() == AHEAD {
-            self.done()
-        } else {
-            Vec::new()
-        };
+        let mut refused = Vec::new();
+        while self.ahead > AHEAD {
+            refused.append(&mut self.done());
+        }
         let mut entries: Vec<Vec<Entry>> = Vec::new();
         entries.resize_with(self.threads.len(), Vec::new);
         let lost = match &**reading {
@@ -237,6 +240,7 @@ impl<'scope> Loader<'scope> {
                 lost: lost.clone().filter(|_| at == 0),
             });
         }
+        self.ahead += block.len();
         self.walked.push_back(block);
         refused
     }
@@ -275,6 +279,7 @@ impl<'scope> Loader<'scope> {
         let Some(block) = self.walked.pop_front() else {
             return Vec::new();
         };
+        self.ahead -= block.len();
         // One that has ended in a panic refuses nothing more; it is joined in the end.
         let letters = self.threads.iter().filter_map(|it| it.letters.recv().ok());
         let mut refused: Vec<DeadLetter> = letters.flatten().collect();
