@@ -378,3 +378,61 @@ fn fold(
     }
     counts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::place::Place;
+    use crate::domain::reference::{Names, PlaceIndex, PracticeRow};
+
+    /// Practices A00000 and on; so many of each sub-ICB, one after the other.
+    fn reference(sub_icbs: &[usize]) -> Reference {
+        let mut reference = Reference::default();
+        let of = sub_icbs.iter().enumerate();
+        let of = of.flat_map(|(sub_icb, count)| std::iter::repeat_n(sub_icb, *count));
+        for (practice, sub_icb) in of.enumerate() {
+            let place = Place {
+                sub_icb: Some(format!("S{sub_icb}").into()),
+                ..Place::default()
+            };
+            let row = PracticeRow {
+                place: PlaceIndex(0),
+                names: Names::default(),
+                registered_patients: None,
+                open_date: None,
+                close_date: None,
+                effective_from: Day(0),
+                recorded_at: Timestamp(0),
+                ordinal: 0,
+            };
+            reference.apply_row(&format!("A{practice:05}"), place, row);
+        }
+        reference
+    }
+
+    #[test]
+    fn sub_icbs_stay_whole_and_shares_are_even() {
+        let counts = [9, 40, 3, 41, 17, 5, 38, 36, 44, 2, 39, 40, 12, 42, 7, 25];
+        let reference = reference(&counts);
+        let division = Division::of(&reference);
+        let share =
+            |practice: usize| division.of_record(&reference, Some(&format!("A{practice:05}")));
+        let (mut first, mut sizes) = (0, [0; SHARES]);
+        for count in counts {
+            let shares: Vec<u8> = (first..first + count).map(share).collect();
+            assert!(shares.iter().all(|it| *it == shares[0]), "{shares:?}");
+            sizes[usize::from(shares[0])] += count;
+            first += count;
+        }
+        assert_eq!(sizes.iter().sum::<usize>(), 400);
+        let (least, most) = (sizes.iter().min(), sizes.iter().max());
+        assert!(
+            most.zip(least)
+                .is_some_and(|(most, least)| most - least <= 20),
+            "{sizes:?}"
+        );
+        for nobody in [Some("A99999"), Some("no practice"), None] {
+            assert_eq!(division.of_record(&reference, nobody), 0);
+        }
+    }
+}

@@ -74,6 +74,31 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_practice_is_read_without_the_rest_wherever_its_field_stands() {
+        let own = tpp::Appointment::schema();
+        let record = tpp::Appointment {
+            practice_ods_code: "A81001",
+            extract_id: "x",
+            ..blank()
+        };
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        let decoder = Decoder::compile(own, own).expect("a schema reads itself");
+        assert_eq!(decoder.first_text(&bytes), Some("A81001"));
+        assert_eq!(decoder.first_text(&bytes[..3]), None, "cut short");
+        // A writer that sends the second field first.
+        let mut text: serde_json::Value =
+            serde_json::from_str(&own.canonical_form()).expect("JSON");
+        text["fields"].as_array_mut().expect("fields").swap(0, 1);
+        let writer = Schema::parse_str(&text.to_string()).expect("a schema");
+        let decoder = Decoder::compile(&writer, own).expect("resolves");
+        let swapped = [&bytes[7..9], &bytes[..7], &bytes[9..]].concat();
+        assert_eq!(decoder.first_text(&swapped), Some("A81001"));
+        let decoded = decoder.decode::<tpp::Appointment<'_>>(&swapped, &mut Vec::new());
+        assert_eq!(decoded.expect("a record").record, record);
+    }
+
     fn blank() -> tpp::Appointment<'static> {
         tpp::Appointment {
             practice_ods_code: "",
