@@ -17,7 +17,7 @@ use super::{Served, conditional, live};
 use crate::adapters::clock::{monotonic, since};
 
 /// How old what an answer says of anything but the figures can be: readiness, releases, the time.
-const KEPT: Duration = Duration::from_millis(250);
+const KEPT: Duration = Duration::from_secs(1);
 
 /// What an answer depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
