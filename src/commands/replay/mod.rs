@@ -30,9 +30,9 @@ use crate::wire::records::Records;
 use crate::wire::reference::{Participation, Practice, SlotTypeMapping};
 
 use super::Failure;
-use shares::{Loaded, Loader};
+use tasks::{Loaded, Loader, TASKS};
 
-mod shares;
+mod tasks;
 
 /// Run the core over files: a folder of `<topic>.avro` in, the publication out.
 #[derive(Debug, clap::Args)]
@@ -255,7 +255,7 @@ fn write_aggregates(
         })
         .collect::<Result<Vec<_>, _>>()?;
     let mut publication = Publication::default();
-    let mut rollup = Rollup::new(plan.aggregates.clone(), 1);
+    let mut rollup = Rollup::new(plan.aggregates.clone(), TASKS);
     let (mut failed, mut datum) = (None, Vec::new());
     let mut write = |row: &crate::domain::aggregate::Row| {
         publication.take(row);
@@ -273,11 +273,11 @@ fn write_aggregates(
             failed.get_or_insert(error);
         }
     };
-    let counts = loaded.settle(now, &mut |change| match change {
+    let counts = loaded.settle(now, &mut |task, change| match change {
         Change::Row(row) => write(&row),
         Change::Delta(delta) => rollup.apply(&delta),
         Change::Closed(closed) => {
-            rollup.close(0, closed);
+            rollup.close(task, closed);
         }
     });
     rollup.settle(now, &mut |row| write(&row));

@@ -1,9 +1,10 @@
 //! Records of files, taken in by several threads.
 //
-//   files ─ walk: whose is each record? ─┬─► thread: shares 0, 2, 4, 6 ─┬─► changes, share by share ─► files
-//                                        └─► thread: shares 1, 3, 5, 7 ─┘
+//   files ─ walk: whose is each record? ─┬─► thread: tasks 0, 2, 4, 6 ─┬─► changes, task by task ─► files
+//                                        └─► thread: tasks 1, 3, 5, 7 ─┘
 //
-// There are as many shares on every machine, so that what comes out does not depend on the number of its threads.
+// A task has the records of some practices, as in `run`: there those of a partition, here those of some sub-ICBs. There are as
+// many tasks on every machine, so that what comes out does not depend on the number of its threads.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZero;
@@ -21,8 +22,8 @@ use crate::pipeline::{Key, Payload, Pipeline, Plan, Record};
 use crate::stages::letter::DeadLetter;
 use crate::wire::avro::{Decoder, Stepper};
 
-/// Pipelines that practices are divided among.
-const SHARES: usize = 8;
+/// Among which practices are divided.
+pub const TASKS: usize = 8;
 /// Bytes of blocks that are walked over before the first of them is done: dozens of practices, whose records lie one practice's
 /// behind the other's, so that no thread waits for another's.
 const AHEAD: usize = 64 << 20;
@@ -35,7 +36,7 @@ pub type Reading = Result<(Decoder, Stepper), String>;
 
 /// One record of a block.
 struct Entry {
-    share: u8,
+    task: u8,
     /// Where it begins.
     at: u32,
     /// Which of the block's.
@@ -54,12 +55,12 @@ struct Part {
     lost: Option<(Range<i64>, String)>,
 }
 
-/// Which share takes in a practice's records.
+/// Which task takes in a practice's records.
 struct Division(Vec<u8>);
 
 impl Division {
     /// Those of a sub-ICB stay together, since what they add to the levels above is handed over as one; the largest
-    /// first, each to the share that has fewest practices so far.
+    /// first, each to the task that has fewest practices so far.
     fn of(reference: &Reference) -> Self {
         let mut groups: BTreeMap<_, Vec<PracticeIndex>> = BTreeMap::new();
         let mut count = 0;
@@ -71,16 +72,16 @@ impl Division {
         }
         let mut groups: Vec<_> = groups.into_values().collect();
         groups.sort_by_key(|practices| std::cmp::Reverse(practices.len()));
-        let mut shares = vec![0; count];
-        let mut sizes = [0; SHARES];
+        let mut tasks = vec![0; count];
+        let mut sizes = [0; TASKS];
         for practices in groups {
-            let least = (0..SHARES).min_by_key(|share| sizes[*share]).unwrap_or(0);
+            let least = (0..TASKS).min_by_key(|task| sizes[*task]).unwrap_or(0);
             sizes[least] += practices.len();
             for practice in practices {
-                shares[practice.0 as usize] = least as u8;
+                tasks[practice.0 as usize] = least as u8;
             }
         }
-        Self(shares)
+        Self(tasks)
     }
 
     /// What names no practice goes no further, whoever refuses it.
@@ -90,7 +91,7 @@ impl Division {
     }
 }
 
-/// A thread's pipelines, by the number of their share.
+/// A thread's pipelines, by the number of their task.
 type Pipelines = BTreeMap<usize, Pipeline>;
 
 /// What has been taken in, and is to be settled.
@@ -148,8 +149,8 @@ fn taker<'scope>(
 
 /// Takes in a thread's part of a block; answers what was refused.
 fn take(pipelines: &mut Pipelines, part: &Part) -> Vec<DeadLetter> {
-    let mut take = |share: usize, offset, payload| {
-        let pipeline = pipelines.get_mut(&share).expect("a share of this thread");
+    let mut take = |task: usize, offset, payload| {
+        let pipeline = pipelines.get_mut(&task).expect("a task of this thread");
         pipeline.take(&Record {
             topic: part.topic,
             partition: 0,
@@ -163,7 +164,7 @@ fn take(pipelines: &mut Pipelines, part: &Part) -> Vec<DeadLetter> {
             let front = &part.block[entry.at as usize..];
             let payload = Payload::Front { decoder, front };
             let offset = part.first + i64::from(entry.number);
-            take(usize::from(entry.share), offset, payload);
+            take(usize::from(entry.task), offset, payload);
         }
     }
     if let Some((offsets, detail)) = &part.lost {
@@ -176,19 +177,19 @@ fn take(pipelines: &mut Pipelines, part: &Part) -> Vec<DeadLetter> {
 }
 
 impl<'scope> Loader<'scope> {
-    /// With as many threads as there are cores, at most one for each share.
+    /// With as many threads as there are cores, at most one for each task.
     pub fn new(
         scope: &'scope thread::Scope<'scope, '_>,
         plan: &Arc<Plan>,
         reference: &Arc<Reference>,
     ) -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let threads = cores.min(SHARES);
+        let threads = cores.min(TASKS);
         let mut pipelines = Vec::new();
         pipelines.resize_with(threads, Pipelines::new);
-        for share in 0..SHARES {
+        for task in 0..TASKS {
             let pipeline = Pipeline::new(plan.clone(), reference.clone());
-            pipelines[share % threads].insert(share, pipeline);
+            pipelines[task % threads].insert(task, pipeline);
         }
         let threads = pipelines.into_iter();
         Self {
@@ -257,10 +258,10 @@ impl<'scope> Loader<'scope> {
         for number in 0..count {
             let front = &block[at..];
             let practice = decoder.first_text(front);
-            let share = self.division.of_record(&self.reference, practice);
+            let task = self.division.of_record(&self.reference, practice);
             // Blocks are of 256 MiB at most.
-            entries[usize::from(share) % self.threads.len()].push(Entry {
-                share,
+            entries[usize::from(task) % self.threads.len()].push(Entry {
+                task,
                 at: at as u32,
                 number: number as u32,
             });
@@ -328,21 +329,23 @@ fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
 }
 
 impl Loaded {
-    /// Folds everything as of `now` and hands over what comes out, share by share.
-    pub fn settle(self, now: Timestamp, see: &mut dyn FnMut(Change)) -> Counts {
+    /// Folds everything as of `now` and hands over what comes out of each task, one after the other.
+    pub fn settle(self, now: Timestamp, see: &mut dyn FnMut(usize, Change)) -> Counts {
         thread::scope(|scope| {
             let (mut threads, mut changes) = (Vec::new(), BTreeMap::new());
             for pipelines in self.pipelines {
                 let mut to = BTreeMap::new();
-                for share in pipelines.keys() {
+                for task in pipelines.keys() {
                     let (out, seen) = sync_channel(WAITING);
-                    to.insert(*share, out);
-                    changes.insert(*share, seen);
+                    to.insert(*task, out);
+                    changes.insert(*task, seen);
                 }
                 threads.push(scope.spawn(move || fold(pipelines, to, now)));
             }
-            for seen in changes.into_values() {
-                seen.into_iter().flatten().for_each(&mut *see);
+            for (task, seen) in changes {
+                seen.into_iter()
+                    .flatten()
+                    .for_each(|change| see(task, change));
             }
             let mut counts = Counts::default();
             for thread in threads {
@@ -360,8 +363,8 @@ fn fold(
     now: Timestamp,
 ) -> Counts {
     let mut counts = Counts::default();
-    for (share, mut pipeline) in pipelines {
-        let out = to.remove(&share).expect("a way for each share");
+    for (task, mut pipeline) in pipelines {
+        let out = to.remove(&task).expect("a way for each task");
         pipeline.advance(now);
         pipeline.finish_loading();
         let mut some = Vec::with_capacity(CHANGES);
@@ -415,13 +418,13 @@ mod tests {
         let counts = [9, 40, 3, 41, 17, 5, 38, 36, 44, 2, 39, 40, 12, 42, 7, 25];
         let reference = reference(&counts);
         let division = Division::of(&reference);
-        let share =
+        let task =
             |practice: usize| division.of_record(&reference, Some(&format!("A{practice:05}")));
-        let (mut first, mut sizes) = (0, [0; SHARES]);
+        let (mut first, mut sizes) = (0, [0; TASKS]);
         for count in counts {
-            let shares: Vec<u8> = (first..first + count).map(share).collect();
-            assert!(shares.iter().all(|it| *it == shares[0]), "{shares:?}");
-            sizes[usize::from(shares[0])] += count;
+            let tasks: Vec<u8> = (first..first + count).map(task).collect();
+            assert!(tasks.iter().all(|it| *it == tasks[0]), "{tasks:?}");
+            sizes[usize::from(tasks[0])] += count;
             first += count;
         }
         assert_eq!(sizes.iter().sum::<usize>(), 400);
