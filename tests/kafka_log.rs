@@ -7,7 +7,9 @@
 
 mod support;
 
+use std::io;
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gpad_live::adapters::kafka::{KafkaLog, NewTopic};
@@ -30,12 +32,12 @@ fn topic(log: &KafkaLog, name: &str, partitions: i32) {
     });
 }
 
-fn append(log: &KafkaLog, topic: &str, values: &[&str]) {
+fn append(log: &KafkaLog, topic: &str, partition: i32, values: &[&str]) {
     let mut appender = log.appender().unwrap();
     for value in values {
         let record = NewRecord {
             topic,
-            partition: Some(0),
+            partition: Some(partition),
             key: Some(b"k"),
             value: Some(value.as_bytes()),
         };
@@ -82,11 +84,12 @@ fn a_log_keeps_the_contract_of_the_seam() {
     a_newer_output_fences_the_older_one(&log);
     an_aborted_transaction_is_never_seen(&kafka, &log);
     a_member_without_units_is_heard_when_it_leaves(&kafka, &log);
+    a_reader_that_is_cut_off_connects_anew_and_reads_on(kafka, &log);
 }
 
 fn a_scan_reads_to_the_end_and_says_where_to_go_on(log: &KafkaLog) {
     assert_eq!(values(log, "in", Span::whole(0)), (vec![], 0));
-    append(log, "in", &["a", "b", "c"]);
+    append(log, "in", 0, &["a", "b", "c"]);
     assert_eq!(
         values(log, "in", Span::whole(0)),
         (vec!["a".into(), "b".into(), "c".into()], 3)
@@ -136,7 +139,7 @@ fn a_reader_reads_on_from_its_positions(log: &KafkaLog) {
         seen,
         [(1, 1, Some(b"k".to_vec())), (1, 2, Some(b"k".to_vec()))]
     );
-    append(log, "in", &["d"]);
+    append(log, "in", 0, &["d"]);
     wait_for("the backlog to be known", Duration::from_secs(10), || {
         // Statistics are served while polling; the record itself is taken in and counted off.
         reader
@@ -273,4 +276,53 @@ fn an_unreachable_broker_is_named_after_a_bounded_wait() {
         "{error}"
     );
     assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+/// What is logged while it is the thread's.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Told {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(part)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn a_reader_that_is_cut_off_connects_anew_and_reads_on(mut kafka: Kafka, log: &KafkaLog) {
+    let told = Told::default();
+    let to = told.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || to.clone());
+    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let end = log.ends("in", 1).unwrap().end;
+    let at = Position {
+        topic: "in".to_owned(),
+        partition: 1,
+        next: end,
+    };
+    let mut reader = log.reader(&["in"], &[at]).unwrap();
+    let mut seen = Vec::new();
+    let mut until = |what: &str, until: &dyn Fn(&[i64]) -> bool| {
+        wait_for(what, Duration::from_mins(1), || {
+            let read = reader.read(10, Duration::from_millis(100), &mut |message| {
+                seen.push(message.offset);
+                ControlFlow::Continue(())
+            });
+            // While the broker is away it may say so.
+            assert!(read.is_ok() || read.is_err_and(|error| error.remedy == Remedy::Retry));
+            until(&seen)
+        });
+    };
+    append(log, "in", 1, &["one"]);
+    until("the first record", &|seen| seen == [end]);
+    kafka.kill();
+    until("the reader to connect anew", &|_| {
+        String::from_utf8_lossy(&told.0.lock().unwrap()).contains("connecting anew")
+    });
+    kafka.resume();
+    append(log, "in", 1, &["two"]);
+    until("the second record", &|seen| seen == [end, end + 1]);
 }

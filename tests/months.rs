@@ -23,7 +23,7 @@ use gpad_live::simulate::faults::{
 };
 use gpad_live::wire::avro::Stepper;
 use gpad_live::wire::container::{ContainerReader, ContainerWriter, Packing};
-use gpad_live::wire::output::DeadLetter;
+use gpad_live::wire::output::{AggregateRow, DeadLetter};
 use gpad_live::wire::records::Records;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -126,6 +126,26 @@ fn dorset_comes_back_with_its_codes_and_names_line_for_line() {
     );
 }
 
+/// Whoever took its records in: all rows are complete up to one time, and those of one window are equally final.
+fn rows_are_as_of_one_time(replayed: &Path) {
+    let mut times = BTreeSet::new();
+    let mut windows: BTreeMap<Vec<String>, BTreeSet<String>> = BTreeMap::new();
+    for file in fs::read_dir(replayed.join("aggregates")).expect("a folder") {
+        let file = file.expect("an entry").path();
+        for row in Records::<AggregateRow>::open(&file).expect("aggregates") {
+            let AggregateRow { key, value } = row.expect("a row");
+            let published = value.published;
+            times.insert(published.as_of);
+            let said = format!("{:?} by {:?}", published.finality, published.closed_by);
+            let window = vec![key.aggregate, key.level, key.window_start, key.window_end];
+            windows.entry(window).or_default().insert(said);
+        }
+    }
+    assert_eq!(times.len(), 1, "{times:?}");
+    windows.retain(|_, said| said.len() > 1);
+    assert_eq!(windows, BTreeMap::new());
+}
+
 const ENGLAND: [(&str, &str); 2] = [
     ("icb_cells_2022-02.csv", "2022-02"),
     // Before the collection began: its records are extracted from 1 March 2020 on, as those of a first return are.
@@ -186,6 +206,7 @@ fn england_comes_back((file, month): (&str, &str), scale: f64) -> String {
     };
     let replayed = began.elapsed().as_secs_f64();
     assert!(status.success(), "replay of {month}: {status}");
+    rows_are_as_of_one_time(&output);
     let parsed = Month::parse(month).expect("a month");
     let published = Cells::read(&data(file), parsed)
         .expect("published cells")

@@ -19,6 +19,7 @@ const TELL_AGAIN: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(super) struct Plain {
     last_error: Mutex<Option<String>>,
+    reached: Since,
     /// The end of what may be read, by topic and partition, from the statistics.
     stable_ends: Mutex<HashMap<(String, i32), i64>>,
 }
@@ -37,6 +38,31 @@ impl Plain {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         ends.get(&(topic.to_owned(), partition)).copied()
+    }
+
+    /// Whether, by the statistics, no broker has been connected for so long, or one of the partitions that are read has had none.
+    pub(super) fn is_cut_off_for(&self, time: Duration) -> bool {
+        self.reached.is_longer_than(time)
+    }
+}
+
+/// Since when something has not been so.
+#[derive(Default)]
+pub(super) struct Since(Mutex<Option<Instant>>);
+
+impl Since {
+    pub(super) fn note(&self, is_so: bool) {
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = if is_so {
+            None
+        } else {
+            since.or_else(|| Some(monotonic()))
+        };
+    }
+
+    pub(super) fn is_longer_than(&self, time: Duration) -> bool {
+        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() > time)
     }
 }
 
@@ -57,6 +83,14 @@ impl ClientContext for Plain {
         let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) else {
             return;
         };
+        let partitions = || {
+            let topics = statistics.topics.values();
+            topics.flat_map(|topic| topic.partitions.values())
+        };
+        self.reached.note(
+            (statistics.brokers.values()).any(|broker| broker.state == "UP")
+                && partitions().all(|partition| !partition.desired || partition.broker >= 0),
+        );
         let mut ends = self
             .stable_ends
             .lock()
@@ -77,7 +111,23 @@ impl ConsumerContext for Plain {}
 #[derive(Deserialize)]
 struct Statistics {
     #[serde(default)]
+    brokers: HashMap<String, BrokerStatistics>,
+    #[serde(default)]
     topics: HashMap<String, TopicStatistics>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct BrokerStatistics {
+    /// `configured`, `learned`; others are librdkafka's own.
+    source: String,
+    state: String,
+}
+
+impl BrokerStatistics {
+    /// Whether it is one of the cluster's.
+    pub(super) fn is_real(&self) -> bool {
+        ["configured", "learned"].contains(&&*self.source)
+    }
 }
 
 #[derive(Deserialize)]
@@ -88,6 +138,12 @@ struct TopicStatistics {
 
 #[derive(Deserialize)]
 struct PartitionStatistics {
+    /// Whether it is read.
+    #[serde(default)]
+    desired: bool,
+    /// The broker that it is read from; -1 while there is none.
+    #[serde(default)]
+    broker: i32,
     /// Last stable offset; -1001 while unknown.
     #[serde(default = "unknown")]
     ls_offset: i64,
@@ -143,5 +199,23 @@ mod tests {
         assert_eq!(plain.stable_end("a", 3), Some(7));
         assert_eq!(plain.stable_end("a", -1), None);
         assert_eq!(plain.stable_end("b", 3), None);
+    }
+
+    #[test]
+    fn statistics_tell_who_is_cut_off() {
+        let is_cut_off = |brokers: &str, partition: &str| {
+            let plain = Plain::default();
+            let topics = format!(r#"{{"a":{{"partitions":{{"3":{partition}}}}}}}"#);
+            plain.stats_raw(format!(r#"{{"brokers":{brokers},"topics":{topics}}}"#).as_bytes());
+            plain.is_cut_off_for(Duration::ZERO)
+        };
+        let up = r#"{"b:9092/1":{"source":"learned","state":"UP"}}"#;
+        let down = r#"{"b:9092/bootstrap":{"source":"configured","state":"TRY_CONNECT"}}"#;
+        let read = r#"{"desired":true,"broker":1}"#;
+        assert!(!is_cut_off(up, read));
+        assert!(is_cut_off(down, read));
+        assert!(is_cut_off("{}", read));
+        assert!(is_cut_off(up, r#"{"desired":true,"broker":-1}"#));
+        assert!(!is_cut_off(up, r#"{"desired":false,"broker":-1}"#));
     }
 }

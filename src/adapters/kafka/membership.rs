@@ -1,6 +1,6 @@
 //! Membership of the consumer group: which units are ours, never their records.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use super::super::clock::monotonic;
 use super::super::log::{Change, LogError, Membership, Remedy, Unit};
+use super::context::{BrokerStatistics, Since};
 use super::{Group, HEARTBEAT, Member, client, context, remedy};
 use crate::config;
 
@@ -23,6 +24,10 @@ use crate::config;
 const TOLD: Duration = Duration::from_millis(100);
 /// Left for closing the client, once it can be heard.
 const CLOSING: Duration = Duration::from_secs(1);
+
+/// A client that knows no broker for so long, not even those of `kafka.brokers`, will know none again
+/// (docs/decisions/0038). One whose brokers are away knows them.
+const FORSAKEN: Duration = Duration::from_secs(15);
 
 pub(super) type GroupConsumer = BaseConsumer<Rebalances>;
 
@@ -36,6 +41,8 @@ pub(super) struct Rebalances {
     created: Instant,
     /// When librdkafka last found that it is a member and no rebalance is on.
     steady_at: Mutex<Option<Instant>>,
+    /// Whether librdkafka knows any broker.
+    has_brokers: Since,
 }
 
 impl ClientContext for Rebalances {
@@ -53,6 +60,9 @@ impl ClientContext for Rebalances {
             let made_at = self.created + Duration::from_micros(statistics.age);
             let is_steady = statistics.cgrp.join_state == "steady";
             *self.steadiness() = is_steady.then_some(made_at);
+            let mut brokers = statistics.brokers.values();
+            self.has_brokers
+                .note(brokers.any(BrokerStatistics::is_real));
         }
     }
 }
@@ -63,6 +73,7 @@ struct Statistics {
     /// Microseconds since the client was created.
     age: u64,
     cgrp: GroupStatistics,
+    brokers: HashMap<String, BrokerStatistics>,
 }
 
 #[derive(Deserialize)]
@@ -189,6 +200,7 @@ pub(super) fn join(
         closing: AtomicBool::new(false),
         created: monotonic(),
         steady_at: Mutex::default(),
+        has_brokers: Since::default(),
     };
     let consumer: GroupConsumer = config
         .create_with_context(context)
@@ -234,6 +246,13 @@ impl Membership for KafkaMembership {
                 // librdkafka goes on trying by itself; what it means for us comes as a rebalance.
                 tracing::debug!("as a member of the group: {error}");
             }
+        }
+        if context.has_brokers.is_longer_than(FORSAKEN) {
+            return Err(LogError::new(
+                Remedy::Renew,
+                "as a member of the group",
+                "the client has lost all brokers, those it was told of too",
+            ));
         }
         Ok(context.next())
     }

@@ -231,15 +231,18 @@ impl Log for KafkaLog {
 
     fn ends(&self, topic: &str, partition: i32) -> Result<Ends, LogError> {
         let ask = |consumer: &BaseConsumer<Plain>| {
-            consumer
-                .fetch_watermarks(topic, partition, CALL)
-                .map_err(|error| {
-                    LogError::new(
-                        remedy(&error),
-                        format!("asking for the ends of {topic}/{partition}"),
-                        error,
-                    )
-                })
+            let failed = match consumer.fetch_watermarks(topic, partition, CALL) {
+                Ok(ends) => return Ok(ends),
+                Err(error) => error,
+            };
+            // A client that listed topics while a broker was fenced takes it for a quarter of an hour that there is no
+            // leader, and asks nobody again: it has to be told to (docs/decisions/0038).
+            let _ = consumer.fetch_metadata(None, CALL);
+            Err(LogError::new(
+                remedy(&failed),
+                format!("asking for the ends of {topic}/{partition}"),
+                failed,
+            ))
         };
         // The whole first: what is stable can only have grown when asked later.
         let (_, end) = patiently(|| ask(&self.everything))?;

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
@@ -11,7 +12,11 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::super::log::{LogError, Message, Position, Reader, Remedy};
 use super::{KafkaLog, context::Plain, remedy};
 
+/// A reader without a broker for so long is made anew: librdkafka may have lost them all for good (docs/decisions/0038).
+const CUT_OFF: Duration = Duration::from_secs(15);
+
 struct KafkaReader {
+    config: ClientConfig,
     consumer: BaseConsumer<Plain>,
     topics: Vec<String>,
     /// Where each assigned partition is, by index into `topics`.
@@ -25,33 +30,45 @@ pub(super) fn open(
     topics: &[&str],
     positions: &[Position],
 ) -> Result<Box<dyn Reader>, LogError> {
-    let failed = |error: KafkaError| {
+    let mut config = log.consumer(topics, positions.len());
+    config.set("statistics.interval.ms", "1000");
+    let index = |position: &Position| {
+        let topic = topics.iter().position(|name| *name == position.topic);
+        (topic.unwrap_or_default(), position.partition, position.next)
+    };
+    let next: Vec<_> = positions.iter().map(index).collect();
+    let topics: Vec<_> = topics.iter().map(|&name| name.to_owned()).collect();
+    Ok(Box::new(KafkaReader {
+        consumer: begin(&config, &topics, &next)?,
+        config,
+        topics,
+        next,
+        last: 0,
+    }))
+}
+
+/// A consumer of partitions of these topics, from there on.
+fn begin(
+    config: &ClientConfig,
+    topics: &[String],
+    next: &[(usize, i32, i64)],
+) -> Result<BaseConsumer<Plain>, LogError> {
+    let begin = || {
+        let consumer: BaseConsumer<Plain> = config.create_with_context(Plain::default())?;
+        let mut list = TopicPartitionList::with_capacity(next.len());
+        for &(topic, partition, next) in next {
+            list.add_partition_offset(&topics[topic], partition, offset(next))?;
+        }
+        consumer.assign(&list)?;
+        Ok(consumer)
+    };
+    begin().map_err(|error| {
         LogError::new(
             remedy(&error),
             format!("starting to read {}", topics.join(", ")),
             error,
         )
-    };
-    let consumer: BaseConsumer<Plain> = log
-        .consumer(topics, positions.len())
-        .set("statistics.interval.ms", "1000")
-        .create_with_context(Plain::default())
-        .map_err(failed)?;
-    let mut list = TopicPartitionList::with_capacity(positions.len());
-    let mut next = Vec::with_capacity(positions.len());
-    for position in positions {
-        list.add_partition_offset(&position.topic, position.partition, offset(position.next))
-            .map_err(failed)?;
-        let topic = topics.iter().position(|name| *name == position.topic);
-        next.push((topic.unwrap_or_default(), position.partition, position.next));
-    }
-    consumer.assign(&list).map_err(failed)?;
-    Ok(Box::new(KafkaReader {
-        consumer,
-        topics: topics.iter().map(|&name| name.to_owned()).collect(),
-        next,
-        last: 0,
-    }))
+    })
 }
 
 /// Nothing read yet means from whatever is the first record now.
@@ -76,6 +93,19 @@ pub(super) fn message<'a>(topic: usize, from: &'a BorrowedMessage<'_>) -> Messag
 }
 
 impl KafkaReader {
+    fn renew(&mut self) -> Result<(), LogError> {
+        tracing::warn!(
+            topics = self.topics.join(", "),
+            "connecting anew: nothing could be read for {} s, as no broker was connected, or none leads",
+            CUT_OFF.as_secs()
+        );
+        let new = begin(&self.config, &self.topics, &self.next)?;
+        let old = std::mem::replace(&mut self.consumer, new);
+        // Closing waits for what has been asked of brokers.
+        std::thread::spawn(move || drop(old));
+        Ok(())
+    }
+
     fn failed(&self, error: KafkaError) -> LogError {
         let doing = format!("reading {}", self.topics.join(", "));
         match remedy(&error) {
@@ -101,7 +131,15 @@ impl Reader for KafkaReader {
         let mut wait = wait;
         for read in 0..limit {
             let borrowed = match self.consumer.poll(wait) {
-                None => return Ok(read),
+                None => {
+                    if read == 0
+                        && !self.next.is_empty()
+                        && self.consumer.context().is_cut_off_for(CUT_OFF)
+                    {
+                        self.renew()?;
+                    }
+                    return Ok(read);
+                }
                 Some(Err(error)) => return Err(self.failed(error)),
                 Some(Ok(borrowed)) => borrowed,
             };
