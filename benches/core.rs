@@ -4,12 +4,24 @@
 //! the pipeline on one thread: with all default aggregates, with `activity` alone, and decoding alone; decoding of each topic,
 //! and the whole pipeline for each supplier's records alone. Each is measured several times in turn in one run; medians and
 //! spread are printed, and the heap allocations per record of the steady state. Words behind `--` choose what is measured:
-//! those whose names hold one of them.
+//! those whose names hold one of them. With `kafka` among them a real Kafka gets the same records, and a bare librdkafka consumer
+//! that reads them there is measured in turn with the rest, by what all its threads take: the figures stand as ratios to it too.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a benchmark's helpers fail as it does, and measure by the clock"
+)]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use gpad_live::adapters::kafka::NewTopic;
+use gpad_live::adapters::log::{Log as _, NewRecord};
 use gpad_live::config::{Origin, Settings, aggregates};
 use gpad_live::domain::reference::Reference;
 use gpad_live::domain::time::{Month, Timestamp};
@@ -28,6 +40,8 @@ use gpad_live::wire::avro::Decoder;
 use gpad_live::wire::datum::Datum;
 use gpad_live::wire::reference::{Participation, Practice, SlotTypeMapping};
 use gpad_live::wire::supplier::{SupplierRecord, emis, inps, microtest, tpp};
+use support::yardstick::read_bare;
+use support::{Kafka, on_cores};
 
 /// Records that are measured at least, in as many passes as it takes: the system counts a thread's time in steps of milliseconds.
 const FEWEST: usize = 1_000_000;
@@ -42,6 +56,11 @@ const BACKLOG: &str = "the same, as a backlog";
 /// Without windows of event time and days to come.
 const DAYS: &str = "core, those of past days alone";
 const DAYS_BACKLOG: &str = "those, as a backlog";
+
+/// What a bare consumer is named, and the word that asks for it.
+const BARE: &str = "bare consumer";
+const KAFKA: &str = "kafka";
+const PARTITIONS: i32 = 4;
 
 /// Core-seconds of one pass over records.
 type Seconds = Box<dyn Fn(&[Entry]) -> f64>;
@@ -156,33 +175,46 @@ fn decoders() -> Vec<Decoder> {
         .collect()
 }
 
-/// Seconds that this thread has been on a core: what else runs on the machine is left out.
-fn core_seconds() -> f64 {
-    let schedule = std::fs::read_to_string("/proc/thread-self/schedstat")
-        .expect("Linux tells a thread's time on its core");
-    let nanoseconds = schedule
-        .split(' ')
-        .next()
-        .and_then(|text| text.parse::<u64>().ok());
-    nanoseconds.expect("the first figure is in nanoseconds") as f64 / 1e9
-}
-
 /// The month, and what reads it.
 struct Bench {
     month: Month202103,
     decoders: Vec<Decoder>,
 }
 
+/// A Kafka that has all records, in their order.
+fn filled(bench: &Bench) -> Kafka {
+    let kafka = Kafka::start_measured();
+    let log = kafka.open("bench");
+    let topics = SupplierTopic::ALL.map(|topic| NewTopic {
+        name: topic.name().to_owned(),
+        partitions: PARTITIONS,
+        settings: Vec::new(),
+    });
+    log.create_topics(&topics, 1).expect("new topics");
+    let mut appender = log.appender().expect("a producer");
+    for (number, (_, topic, from, to)) in (0..).zip(&bench.month.records) {
+        let record = NewRecord {
+            topic: topic.name(),
+            partition: Some(number % PARTITIONS),
+            key: None,
+            value: Some(&bench.month.bytes[*from..*to]),
+        };
+        appender.append(&record).expect("room at the broker");
+    }
+    appender.flush().expect("the broker keeps them");
+    kafka
+}
+
 /// One pass: its core-seconds.
 fn pass(bench: &Bench, records: &[Entry], plan: &Arc<Plan>) -> f64 {
     let mut pipeline = Pipeline::new(plan.clone(), Arc::new(bench.month.reference.clone()));
     let mut settled = 0;
-    let start = core_seconds();
+    let start = on_cores::thread();
     for records in records.chunks(TRANSACTION) {
         take(&mut pipeline, bench, records);
         pipeline.settle_into(&mut |_| settled += 1);
     }
-    let seconds = core_seconds() - start;
+    let seconds = on_cores::thread() - start;
     assert!(settled > 0, "rows were settled");
     seconds
 }
@@ -191,14 +223,14 @@ fn pass(bench: &Bench, records: &[Entry], plan: &Arc<Plan>) -> f64 {
 fn backlog(bench: &Bench, records: &[Entry], plan: &Arc<Plan>) -> f64 {
     let mut pipeline = Pipeline::new(plan.clone(), Arc::new(bench.month.reference.clone()));
     let mut settled = 0;
-    let start = core_seconds();
+    let start = on_cores::thread();
     pipeline.start_loading();
     for records in records.chunks(TRANSACTION) {
         take(&mut pipeline, bench, records);
     }
     pipeline.finish_loading();
     pipeline.settle_into(&mut |_| settled += 1);
-    let seconds = core_seconds() - start;
+    let seconds = on_cores::thread() - start;
     assert!(settled > 0, "rows were settled");
     seconds
 }
@@ -243,7 +275,7 @@ fn allocations(bench: &Bench, plan: &Arc<Plan>) -> f64 {
 fn decode(bench: &Bench, records: &[Entry]) -> f64 {
     let mut scratch = Vec::new();
     let mut content = 0;
-    let start = core_seconds();
+    let start = on_cores::thread();
     for (_, topic, from, to) in records {
         let (decoder, datum) = (
             &bench.decoders[topic.index()],
@@ -268,7 +300,7 @@ fn decode(bench: &Bench, records: &[Entry]) -> f64 {
         };
         content ^= decoded.expect("the simulation writes our own schemas");
     }
-    let seconds = core_seconds() - start;
+    let seconds = on_cores::thread() - start;
     assert_ne!(content, 0, "contents were fingerprinted");
     seconds
 }
@@ -305,9 +337,19 @@ fn main() {
         .skip(1)
         .filter(|word| word != "--bench")
         .collect();
-    let is_asked = |name: &str| asked.is_empty() || asked.iter().any(|word| name.contains(word));
+    let names: Vec<_> = asked.iter().filter(|word| *word != KAFKA).collect();
+    let is_asked = |name: &str| names.is_empty() || names.iter().any(|word| name.contains(*word));
     let mut contenders = contenders(&bench, &all, &activity, &days);
     contenders.retain(|contender| is_asked(&contender.name));
+    if asked.iter().any(|word| word == KAFKA) {
+        let kafka = filled(&bench);
+        contenders.push(Contender {
+            name: BARE.to_owned(),
+            records: bench.month.records.clone(),
+            seconds: Box::new(move |_| read_bare(&kafka, PARTITIONS).core_seconds),
+            figures: Vec::new(),
+        });
+    }
     for _ in 0..RUNS {
         for contender in &mut contenders {
             let passes = FEWEST.div_ceil(contender.records.len());
@@ -324,14 +366,21 @@ fn main() {
     );
     for contender in &mut contenders {
         contender.figures.sort_by(f64::total_cmp);
-        let rate = |seconds: f64| contender.records.len() as f64 / seconds / 1e6;
+    }
+    let rate = |it: &Contender, at: usize| it.records.len() as f64 / it.figures[at] / 1e6;
+    let bare = contenders.iter().find(|it| it.name == BARE);
+    for contender in &contenders {
+        let ratio = bare.map(|bare| rate(contender, RUNS / 2) / rate(bare, RUNS / 2));
         println!(
-            "{:36} {:5.2} million records per core-second (from {:.2} to {:.2}; {} records)",
+            "{:36} {:5.2} million records per core-second (from {:.2} to {:.2}; {} records){}",
             contender.name,
-            rate(contender.figures[RUNS / 2]),
-            rate(contender.figures[RUNS - 1]),
-            rate(contender.figures[0]),
-            contender.records.len()
+            rate(contender, RUNS / 2),
+            rate(contender, RUNS - 1),
+            rate(contender, 0),
+            contender.records.len(),
+            ratio.map_or(String::new(), |ratio| format!(
+                ", {ratio:.2} of a bare consumer"
+            ))
         );
     }
     println!(

@@ -37,7 +37,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use support::input::{Flow, Input};
 use support::instance::{Environment, Instance, succeed};
 use support::proof::{machine, versions};
-use support::{Kafka, prompt_reader, wait_for};
+use support::{Kafka, on_cores, prompt_reader, wait_for};
 
 const TASKS: i32 = 4;
 const DELTAS: &str = "gpad.deltas";
@@ -187,14 +187,6 @@ fn latencies(kafka: &Kafka, handed: &Handed) -> (Vec<f64>, Vec<f64>) {
     (committed, rolled_up)
 }
 
-fn core_seconds(pid: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, fields) = stat.rsplit_once(") ").unwrap();
-    let fields: Vec<&str> = fields.split(' ').collect();
-    // Behind the name: state, then ten fields, then user and system time in hundredths.
-    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-}
-
 struct Outcome {
     interval: u32,
     rate: f64,
@@ -227,7 +219,7 @@ fn measure(interval: u32, rate: usize, input: &Arc<Input>) -> Outcome {
     let instance = Instance::start(&environment);
     let began = Instant::now();
     flow.release_steadily(rate);
-    let on_cores = |pid| (core_seconds(pid), Instant::now());
+    let on_cores = |pid| (on_cores::process(pid), Instant::now());
     wait_for("a third of the records", LONG, || {
         flow.sent() * 3 > flow.total()
     });

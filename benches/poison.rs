@@ -4,6 +4,9 @@
 //! (a byte flipped, or cut off, at another place each time), dead letters made and given away. It prints medians of the
 //! core-seconds that a sound record has to wait for, and fails above twice.
 
+#[path = "../tests/support/on_cores.rs"]
+mod on_cores;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -91,17 +94,6 @@ fn poisoned(number: usize, datum: &[u8]) -> Vec<u8> {
     bad
 }
 
-/// Seconds that this thread has been on a core: what else runs on the machine is left out.
-fn core_seconds() -> f64 {
-    let schedule = std::fs::read_to_string("/proc/thread-self/schedstat")
-        .expect("Linux tells a thread's time on its core");
-    let nanoseconds = schedule
-        .split(' ')
-        .next()
-        .and_then(|text| text.parse::<u64>().ok());
-    nanoseconds.expect("the first figure is in nanoseconds") as f64 / 1e9
-}
-
 /// One pass over records: its core-seconds, and how many were refused.
 fn pass(
     records: &[(SupplierTopic, Vec<u8>)],
@@ -111,7 +103,7 @@ fn pass(
 ) -> (f64, usize) {
     let mut pipeline = Pipeline::new(plan.clone(), Arc::new(reference.clone()));
     let (mut letters, mut settled) = (0, 0);
-    let start = core_seconds();
+    let start = on_cores::thread();
     for transaction in records.chunks(TRANSACTION) {
         for (offset, (topic, datum)) in (0..).zip(transaction) {
             let decoder = &decoders[topic.index()];
@@ -127,7 +119,7 @@ fn pass(
         pipeline.settle_into(&mut |_| settled += 1);
         letters += pipeline.take_dead_letters().len();
     }
-    let seconds = core_seconds() - start;
+    let seconds = on_cores::thread() - start;
     assert!(settled > 0, "rows were settled");
     (seconds, letters)
 }

@@ -6,6 +6,9 @@
 //! core-seconds per million versions of slots chosen at random, and of reading the state back from blocks. Words
 //! behind `--` are the numbers of slots, in millions; without any: 1 and 10.
 
+#[path = "../tests/support/on_cores.rs"]
+mod on_cores;
+
 use std::sync::Arc;
 
 use gpad_live::config::{Origin, aggregates};
@@ -144,20 +147,10 @@ fn identity(number: u64) -> Identity {
     Identity(u128::from(mix(number)) << 64 | u128::from(mix(!number)))
 }
 
-fn core_seconds() -> f64 {
-    let schedule = std::fs::read_to_string("/proc/thread-self/schedstat")
-        .expect("Linux tells a thread's time on its core");
-    let nanoseconds = schedule
-        .split(' ')
-        .next()
-        .and_then(|text| text.parse::<u64>().ok());
-    nanoseconds.expect("the first figure is in nanoseconds") as f64 / 1e9
-}
-
 fn timed(work: impl FnOnce()) -> f64 {
-    let start = core_seconds();
+    let start = on_cores::thread();
     work();
-    core_seconds() - start
+    on_cores::thread() - start
 }
 
 /// No aggregates: rows are figures, not state of appointments.

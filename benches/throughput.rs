@@ -41,11 +41,11 @@ use std::time::{Duration, Instant};
 use gpad_live::domain::topic::SupplierTopic;
 use gpad_live::service::LEDGER;
 use peers::{Cells, PEERS, Peer};
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use support::Kafka;
+use rdkafka::topic_partition_list::Offset;
 use support::instance::{Environment, Instance, Seen, succeed};
+use support::yardstick::{client, partitions, read_bare};
+use support::{Kafka, on_cores};
 
 const TASKS: i32 = 4;
 /// When all of them are past.
@@ -90,16 +90,6 @@ struct Measured {
     peak: Option<f64>,
 }
 
-/// Seconds that a process has been on cores since it was started.
-fn core_seconds(pid: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, fields) = stat.rsplit_once(") ").unwrap();
-    let fields: Vec<&str> = fields.split(' ').collect();
-    // Behind the name: state, then ten fields, then user and system time in hundredths.
-    let ticks = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-    ticks / 100.0
-}
-
 fn peak_mib(pid: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -107,70 +97,23 @@ fn peak_mib(pid: u32) -> f64 {
     kib.parse::<f64>().unwrap() / 1024.0
 }
 
-fn client(kafka: &Kafka, group: &str) -> BaseConsumer {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", kafka.brokers())
-        .set("group.id", group)
-        .set("isolation.level", "read_committed")
-        .set("enable.auto.commit", "false");
-    config.create().unwrap()
-}
-
-fn partitions() -> TopicPartitionList {
-    let mut list = TopicPartitionList::new();
-    for topic in SupplierTopic::ALL {
-        for partition in 0..TASKS {
-            list.add_partition_offset(topic.name(), partition, Offset::Beginning)
-                .unwrap();
-        }
-    }
-    list
-}
-
-/// Reads every record of the supplier topics and drops it; answers how many there are.
+/// Reads every record of the supplier topics and drops it.
 fn bare(kafka: &Kafka, broker: u32) -> Measured {
-    let consumer = client(kafka, "bare");
-    let list = partitions();
-    let ends = list.elements().into_iter().map(|element| {
-        let (topic, partition) = (element.topic(), element.partition());
-        let ends = consumer.fetch_watermarks(topic, partition, Duration::from_secs(5));
-        let (low, high) = ends.unwrap();
-        high - low
-    });
-    let records: i64 = ends.sum();
-    let (pid, before) = (std::process::id(), core_seconds(broker));
-    let (ours, began) = (core_seconds(pid), Instant::now());
-    consumer.assign(&list).unwrap();
-    let (mut read, mut bytes) = (0, 0);
-    while read < records {
-        assert!(
-            began.elapsed() < LONG,
-            "{read} of {records} records were read"
-        );
-        match consumer.poll(Duration::from_secs(1)) {
-            Some(Ok(message)) => {
-                read += 1;
-                bytes += message.payload_len();
-            }
-            Some(Err(error)) => panic!("{error}"),
-            None => {}
-        }
-    }
-    assert!(bytes > 0, "records have bytes");
+    let before = on_cores::process(broker);
+    let reading = read_bare(kafka, TASKS);
     Measured {
         name: BARE,
-        records: records as f64,
-        seconds: began.elapsed().as_secs_f64(),
-        process: core_seconds(pid) - ours,
-        broker: core_seconds(broker) - before,
+        records: reading.records as f64,
+        seconds: reading.seconds,
+        process: reading.core_seconds,
+        broker: on_cores::process(broker) - before,
         peak: None,
     }
 }
 
 /// Records that a group has committed.
 fn committed(consumer: &BaseConsumer) -> f64 {
-    let Ok(list) = consumer.committed_offsets(partitions(), Duration::from_secs(10)) else {
+    let Ok(list) = consumer.committed_offsets(partitions(TASKS), Duration::from_secs(10)) else {
         return 0.0;
     };
     let positions = list
@@ -248,8 +191,8 @@ fn until_all_is_committed(
         let now = (
             done,
             Instant::now(),
-            core_seconds(process),
-            core_seconds(broker),
+            on_cores::process(process),
+            on_cores::process(broker),
         );
         if done >= WARM * records && first.is_none() {
             first = Some(now);
@@ -428,10 +371,10 @@ fn round(contender: Contender, thousands: u32, all: &mut Vec<Measured>, rows: &m
         "--brokers",
         &brokers,
     ];
-    let (before, began) = (core_seconds(broker), Instant::now());
+    let (before, began) = (on_cores::process(broker), Instant::now());
     succeed(&environment, &draw);
     let seconds = began.elapsed().as_secs_f64();
-    let broker_filled = core_seconds(broker) - before;
+    let broker_filled = on_cores::process(broker) - before;
     let reading = bare(&kafka, broker);
     let records = reading.records;
     all.push(Measured {

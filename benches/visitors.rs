@@ -35,7 +35,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use support::input::{Flow, Input, NOW};
 use support::instance::{Instance, succeed};
 use support::proof::{machine, versions};
-use support::{Kafka, free_port, prompt_reader, wait_for};
+use support::{Kafka, free_port, on_cores, prompt_reader, wait_for};
 
 const PARTITIONS: i32 = 2;
 const TURNS: u64 = 3;
@@ -260,19 +260,6 @@ fn quantile<T: Copy + Ord>(values: &mut [T], of: f64) -> T {
     values[((values.len() - 1) as f64 * of).round() as usize]
 }
 
-/// Seconds of processor that a process has had.
-fn processor_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let rest = stat.rsplit(") ").next().unwrap();
-    let ticks: u64 = rest
-        .split(' ')
-        .skip(11)
-        .take(2)
-        .map(|it| it.parse::<u64>().unwrap())
-        .sum();
-    ticks as f64 / 100.0
-}
-
 fn argument(at: usize, otherwise: u64) -> u64 {
     let mut given = std::env::args().skip(1).filter(|it| !it.starts_with("--"));
     given
@@ -398,10 +385,10 @@ fn main() {
             let visitors = with.then(|| Visitors::come(&root));
             // Until all pages are open.
             sleep(Duration::from_millis(1_500));
-            let (from, spent) = (now(), processor_seconds(instance.pid()));
+            let (from, spent) = (now(), on_cores::process(instance.pid()));
             sleep(turn);
             turns.push((with, from, now()));
-            processor[usize::from(with)] += processor_seconds(instance.pid()) - spent;
+            processor[usize::from(with)] += on_cores::process(instance.pid()) - spent;
             visits.extend(visitors.map(Visitors::go));
             sleep(Duration::from_millis(1_500));
         }

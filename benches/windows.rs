@@ -7,6 +7,9 @@
 //! in turn, of the comparison one run. Every row that is handed over is counted: a row whose figures change has to be published, and
 //! how many there are is the step's choice, not the engine's.
 
+#[path = "../tests/support/on_cores.rs"]
+mod on_cores;
+
 use gpad_live::domain::aggregate::{Declaration, Follows, Measure, Rolling, Window};
 use gpad_live::domain::place::Level;
 use gpad_live::domain::time::Timestamp;
@@ -63,24 +66,13 @@ fn aggregate(step: i32) -> Aggregate {
     plan.aggregates.remove(0)
 }
 
-/// Seconds that this thread has been on a core: what else runs on the machine is left out.
-fn core_seconds() -> f64 {
-    let schedule = std::fs::read_to_string("/proc/thread-self/schedstat")
-        .expect("Linux tells a thread's time on its core");
-    let nanoseconds = schedule
-        .split(' ')
-        .next()
-        .and_then(|text| text.parse::<u64>().ok());
-    nanoseconds.expect("the first figure is in nanoseconds") as f64 / 1e9
-}
-
 /// Core-seconds and rows handed over.
 fn panes(events: &[Event], step: i32) -> (f64, u64) {
     let aggregate = aggregate(step);
     let (mut windows, mut changes) = (Windows::new(&aggregate), Changes::new(1));
     let ranks = Ranks::identity(PLACES as usize);
     let mut rows = 0;
-    let start = core_seconds();
+    let start = on_cores::thread();
     for transaction in events.chunks(TRANSACTION) {
         for (_, of, place) in transaction {
             let key = Key {
@@ -101,20 +93,20 @@ fn panes(events: &[Event], step: i32) -> (f64, u64) {
             },
         );
     }
-    (core_seconds() - start, rows)
+    (on_cores::thread() - start, rows)
 }
 
 /// As it is done without panes: core-seconds, and a sum so that nothing is left out.
 fn every_window(events: &[Event], step: i32) -> (f64, u64) {
     let mut windows: FxHashMap<(u32, i32), i64> = FxHashMap::default();
-    let start = core_seconds();
+    let start = on_cores::thread();
     for (_, of, place) in events {
         let first = (of.div_euclid(step) + 1) * step;
         for end in (first..=of + 24 * 60).step_by(step as usize) {
             *windows.entry((*place, end)).or_default() += 1;
         }
     }
-    (core_seconds() - start, windows.len() as u64)
+    (on_cores::thread() - start, windows.len() as u64)
 }
 
 fn median(mut seconds: Vec<f64>) -> f64 {

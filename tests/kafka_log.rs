@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use gpad_live::adapters::kafka::{KafkaLog, NewTopic};
 use gpad_live::adapters::log::*;
-use support::{Kafka, wait_for};
+use support::proxy::{self, Weather};
+use support::{Kafka, free_port, wait_for};
 
 fn topic(log: &KafkaLog, name: &str, partitions: i32) {
     let new = NewTopic {
@@ -261,7 +262,7 @@ fn incompressible(length: usize) -> Vec<u8> {
 
 #[test]
 fn an_unreachable_broker_is_named_after_a_bounded_wait() {
-    let port = support::free_port();
+    let port = free_port();
     let settings = gpad_live::config::Kafka {
         brokers: format!("127.0.0.1:{port}"),
         patience: Duration::from_secs(1),
@@ -276,6 +277,42 @@ fn an_unreachable_broker_is_named_after_a_bounded_wait() {
         "{error}"
     );
     assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+/// The first request to end a transaction reaches the broker long after librdkafka has asked again on another connection: inside
+/// this producer's next transaction it would commit what is there of that (KAFKA-17754).
+#[test]
+fn a_producer_whose_end_of_a_transaction_may_come_late_is_given_up() {
+    let (front, weather) = (free_port(), Arc::new(Weather::default()));
+    let kafka = Kafka::start_with(|_, properties| {
+        let behind = (properties.split_once("\nlisteners=PLAINTEXT://127.0.0.1:"))
+            .and_then(|(_, rest)| rest.split_once(',')?.0.parse().ok());
+        let behind: u16 = behind.unwrap();
+        proxy::start(front, behind, &weather);
+        let advertised = |port| format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}");
+        properties.replace(&advertised(behind), &advertised(front))
+    });
+    let log = kafka.open("g");
+    topic(&log, "in", 1);
+    topic(&log, "out", 1);
+    let mut output = log.output("late").unwrap();
+    for (value, next) in [("a", 1), ("b", 2)] {
+        output.commit(&transaction(value, next)).unwrap();
+    }
+    let late = Duration::from_secs(20);
+    weather.delay_end_txn(1, late);
+    let error = output.commit(&transaction("c", 3)).unwrap_err();
+    assert_eq!(error.remedy, Remedy::Renew);
+    assert!(error.to_string().contains("lost a connection"), "{error}");
+    // It was committed all the same, and what comes late is refused.
+    let mut output = log.output("late").unwrap();
+    let committed = output.committed(&[("in", 0)]).unwrap();
+    assert_eq!(committed.note.as_deref(), Some("note c"));
+    wait_for("the late request's answer", late * 2, || {
+        !weather.answers().is_empty()
+    });
+    assert_ne!(weather.answers(), [0]);
+    output.commit(&transaction("d", 4)).unwrap();
 }
 
 /// What is logged while it is the thread's.

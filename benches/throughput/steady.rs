@@ -33,7 +33,7 @@ use super::peers::{self, Cell, Cells, Running};
 use super::support::input::{Flow, Input};
 use super::support::instance::{Environment, Instance, Seen, succeed};
 use super::support::{Kafka, prompt_reader, wait_for};
-use super::{Contender, GROUP, client, committed, core_seconds, environment};
+use super::{Contender, GROUP, client, committed, environment, on_cores};
 
 /// The words that say how fast, and for how long.
 pub const RATE: &str = "rate=";
@@ -351,7 +351,7 @@ pub fn measure(contender: Contender, pace: Pace, input: &Arc<Input>, rows: &mut 
     };
     let reader = Reader::start(&kafka, topic);
     flow.release_steadily(pace.rate);
-    let on_cores = |pid| (core_seconds(pid), Instant::now());
+    let on_cores = |pid| (on_cores::process(pid), Instant::now());
     at_work.wait("a third of the records", || flow.sent() * 3 > flow.total());
     let before = (on_cores(at_work.pid()), on_cores(kafka.pid()), flow.sent());
     let mut sent = Vec::new();

@@ -5,10 +5,11 @@
 //! aggregate, window and combination of dimensions. Every chain must go on where it stood, every dead letter come once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gpad_live::config::aggregates;
 use gpad_live::domain::place::Level;
@@ -191,10 +192,70 @@ fn follow(consumer: &BaseConsumer, books: &Mutex<Books>, ends: &AtomicBool) {
         if let Err(wrong) = outcome {
             let (topic, partition, offset) =
                 (message.topic(), message.partition(), message.offset());
-            books.wrong = Some(format!("{topic}/{partition} at {offset}: {wrong}"));
+            let ledger = uncommitted(consumer, partition, topic == LEDGER);
+            books.wrong = Some(format!("{topic}/{partition} at {offset}: {wrong}{ledger}"));
             return;
         }
     }
+}
+
+/// All manifests of a partition of the ledger, those of open and aborted transactions among them: what tells how it came to that.
+fn uncommitted(auditor: &BaseConsumer, partition: i32, is_ledger: bool) -> String {
+    let mut told = String::new();
+    if !is_ledger {
+        return told;
+    }
+    let brokers = auditor
+        .fetch_metadata(Some(LEDGER), Duration::from_secs(10))
+        .unwrap();
+    let brokers: Vec<_> = (brokers.brokers().iter())
+        .map(|broker| format!("{}:{}", broker.host(), broker.port()))
+        .collect();
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers.join(","))
+        .set("group.id", "auditor")
+        .set("isolation.level", "read_uncommitted")
+        .set("enable.auto.commit", "false")
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(LEDGER, partition, Offset::Beginning)
+        .unwrap();
+    consumer.assign(&list).unwrap();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(15) {
+        let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else {
+            continue;
+        };
+        let manifest: Result<Manifest, _> = decode(message.payload().unwrap_or_default());
+        let Ok(manifest) = manifest else { continue };
+        let rows: Vec<_> = (manifest.rows.iter())
+            .map(|rows| format!("{} {}", rows.output, rows.count))
+            .collect();
+        let positions: Vec<_> = (manifest.positions.iter())
+            .map(|read| {
+                format!(
+                    "{}/{} {}..{}",
+                    read.topic, read.partition, read.from, read.to
+                )
+            })
+            .collect();
+        write!(
+            told,
+            "\n  at {} ({:?}): {}, transaction {} of epoch {}, hash {:02x?} after {:02x?}; read {}; wrote {}",
+            message.offset(),
+            message.timestamp(),
+            manifest.task,
+            manifest.sequence,
+            manifest.epoch,
+            &manifest.hash.0[..2],
+            manifest.previous_hash.0.get(..2),
+            positions.join(", "),
+            rows.join(", "),
+        )
+        .unwrap();
+    }
+    told
 }
 
 /// A row of the levels above the practice that waits for its transaction's turn.

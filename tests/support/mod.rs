@@ -8,9 +8,11 @@ pub mod feed;
 pub mod input;
 pub mod instance;
 pub mod local;
+pub mod on_cores;
 pub mod printed;
 pub mod proof;
 pub mod proxy;
+pub mod yardstick;
 
 use std::fs;
 use std::io::Write;

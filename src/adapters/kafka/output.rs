@@ -26,6 +26,8 @@ const FENCING: Duration = Duration::from_secs(20);
 const GRACE: Duration = Duration::from_secs(1);
 /// Deliveries that went well are not reported: each report would pass through this process's hands ([`Deliveries`]).
 pub(super) const ONLY_ERRORS: &str = "true";
+/// What librdkafka names a lost connection, and requests that were not answered in time.
+const LOSSES: [&str; 2] = ["FAIL", "REQTMOUT"];
 /// How often deliveries that are waited for are looked at.
 const LOOK: Duration = Duration::from_micros(500);
 /// Room for a dead letter that carries a refused record of more than the usual 1 MiB.
@@ -38,6 +40,8 @@ pub(super) struct Deliveries {
     purged: AtomicU64,
     /// Connections lost, and requests that nobody answered in time.
     lost: AtomicU64,
+    /// Whatever librdkafka has told.
+    heard: AtomicU64,
     first: Mutex<Option<String>>,
 }
 
@@ -61,10 +65,16 @@ impl Deliveries {
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.heard.fetch_add(1, Ordering::Release);
+        // A connection that a broker has closed is told in no other way.
+        if LOSSES.contains(&facility) {
+            self.lost.fetch_add(1, Ordering::Release);
+        }
         context::log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.heard.fetch_add(1, Ordering::Release);
         self.lost.fetch_add(1, Ordering::Release);
         context::warn(&error, reason);
     }
@@ -74,6 +84,7 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        self.heard.fetch_add(1, Ordering::Release);
         if let Err((error, message)) = result {
             use rdkafka::message::Message as _;
             let code = error.rdkafka_error_code();
@@ -95,6 +106,8 @@ struct KafkaOutput {
     name: String,
     /// `None` once its outcome was in doubt: it must not be used again.
     producer: Option<Arc<BaseProducer<Deliveries>>>,
+    /// Whether it has ended a transaction.
+    has_committed: bool,
     group: Arc<Group>,
 }
 
@@ -123,6 +136,7 @@ pub(super) fn open(
     Ok(Box::new(KafkaOutput {
         name,
         producer: Some(Arc::new(producer)),
+        has_committed: false,
         group: Arc::clone(group),
     }))
 }
@@ -137,6 +151,8 @@ pub(super) fn producer(settings: &config::Kafka) -> ClientConfig {
     ];
     let mut config = client(settings, &rather);
     config
+        // A connection that its broker has closed is told as a log line of this level, whatever the operator wants to see.
+        .set_log_level(RDKafkaLogLevel::Info)
         // Of the Java client, so that a key lands in the same partition whoever sends it.
         .set("partitioner", "murmur2_random")
         .set("delivery.report.only.error", ONLY_ERRORS)
@@ -158,11 +174,15 @@ impl Output for KafkaOutput {
                 "its outcome is in doubt since an error",
             ));
         };
-        let outcome = self
-            .member()
+        // What was lost before its first is of no matter; what has been told since its last may have been the end of that.
+        let is_safe = !self.has_committed || !has_lost_a_connection(&producer);
+        let outcome = (is_safe.then_some(()))
+            .ok_or_else(|| Failure::renew("this producer has lost a connection since its last one"))
+            .and_then(|()| self.member())
             .and_then(|member| write(&producer, transaction, &Arc::new(member)));
         match outcome {
             Ok(()) => {
+                self.has_committed = true;
                 self.producer = Some(producer);
                 Ok(())
             }
@@ -277,14 +297,24 @@ fn write(
     // librdkafka asks again on a new connection, and the first EndTxn may arrive later, inside this producer's next
     // transaction (KAFKA-17754). A new producer has a new epoch, and what comes late is refused. A loss of before this
     // transaction counts too: librdkafka does not report the same one twice within 30 s.
-    producer.poll(Duration::ZERO);
-    if producer.context().lost.load(Ordering::Acquire) > 0 {
-        return Err(Failure {
-            remedy: Remedy::Renew,
-            source: "it was written, but this producer has lost a connection".into(),
-        });
+    if has_lost_a_connection(producer) {
+        return Err(Failure::renew(
+            "it was written, but this producer has lost a connection",
+        ));
     }
     Ok(())
+}
+
+/// By all that librdkafka has told so far: it is handed over piece by piece, and what was lost stands behind log lines about it.
+fn has_lost_a_connection(producer: &BaseProducer<Deliveries>) -> bool {
+    let context = producer.context();
+    loop {
+        let heard = context.heard.load(Ordering::Acquire);
+        producer.poll(Duration::ZERO);
+        if context.heard.load(Ordering::Acquire) == heard {
+            return context.lost.load(Ordering::Acquire) > 0;
+        }
+    }
 }
 
 /// What a call answers, unless it takes longer; then its thread is left behind with all that it holds.
@@ -428,11 +458,15 @@ pub(super) fn drain(
 }
 
 impl Failure {
-    fn unanswered() -> Self {
+    fn renew(why: &str) -> Self {
         Self {
             remedy: Remedy::Renew,
-            source: "librdkafka did not say in time whether the group took the positions".into(),
+            source: why.into(),
         }
+    }
+
+    fn unanswered() -> Self {
+        Self::renew("librdkafka did not say in time whether the group took the positions")
     }
 
     pub(super) fn into_error(self, doing: impl Into<String>) -> LogError {
