@@ -176,6 +176,25 @@ fn england_comes_back_by_icb() {
     }
 }
 
+/// Whoever refused them.
+#[test]
+fn dead_letters_lie_in_the_order_of_their_records() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (input, output) = (folder.path().join("in"), folder.path().join("out"));
+    let (file, month) = ENGLAND[0];
+    simulate(file, month, &input, &["--scale", "0.002", "--faults"]);
+    replay(&input, &output);
+    let mut offsets = BTreeMap::<String, Vec<i64>>::new();
+    for letter in Records::<DeadLetter>::open(&output.join("dead-letters.avro")).expect("letters") {
+        let letter = letter.expect("a letter");
+        offsets.entry(letter.topic).or_default().push(letter.offset);
+    }
+    assert!(offsets.values().any(|offsets| offsets.len() > 100));
+    for (topic, offsets) in offsets {
+        assert!(offsets.is_sorted(), "{topic}");
+    }
+}
+
 /// What a process has had resident at most, in GB; none once it has ended.
 fn peak(pid: u32) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
