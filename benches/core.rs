@@ -40,7 +40,7 @@ use gpad_live::wire::avro::Decoder;
 use gpad_live::wire::datum::Datum;
 use gpad_live::wire::reference::{Participation, Practice, SlotTypeMapping};
 use gpad_live::wire::supplier::{SupplierRecord, emis, inps, microtest, tpp};
-use support::yardstick::read_bare;
+use support::bare_consumer::read_bare;
 use support::{Kafka, on_cores};
 
 /// Records that are measured at least, in as many passes as it takes: the system counts a thread's time in steps of milliseconds.

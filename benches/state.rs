@@ -17,7 +17,7 @@ use gpad_live::domain::draft::{AppointmentDraft, ConsultationDraft, SlotState};
 use gpad_live::domain::identity::{BookingId, Identity, NativeId};
 use gpad_live::domain::place::Place;
 use gpad_live::domain::reference::{
-    Agreement, AgreementState, Names, PlaceIndex, PracticeIndex, PracticeRow, Reference,
+    Agreement, AgreementState, PracticeIndex, PracticeRow, Reference,
 };
 use gpad_live::domain::time::{Day, Local, Timestamp};
 use gpad_live::domain::topic::{Supplier, SupplierTopic};
@@ -56,17 +56,7 @@ fn reference() -> Reference {
             practice: Some(code.as_str().into()),
             ..Place::default()
         };
-        let row = PracticeRow {
-            place: PlaceIndex(0),
-            names: Names::default(),
-            registered_patients: None,
-            open_date: None,
-            close_date: None,
-            effective_from: Day(0),
-            recorded_at: Timestamp(0),
-            ordinal: 0,
-        };
-        reference.apply_row(&code, place, row);
+        reference.apply_row(&code, place, PracticeRow::blank(Day(0)));
     }
     reference
 }

@@ -43,8 +43,8 @@ use gpad_live::service::LEDGER;
 use peers::{Cells, PEERS, Peer};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::Offset;
+use support::bare_consumer::{client, partitions, read_bare};
 use support::instance::{Environment, Instance, Seen, succeed};
-use support::yardstick::{client, partitions, read_bare};
 use support::{Kafka, on_cores};
 
 const TASKS: i32 = 4;

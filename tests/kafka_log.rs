@@ -313,6 +313,29 @@ fn a_producer_whose_end_of_a_transaction_may_come_late_is_given_up() {
     });
     assert_ne!(weather.answers(), [0]);
     output.commit(&transaction("d", 4)).unwrap();
+    // What is told only after a commit counts before the next.
+    weather.reset();
+    std::thread::sleep(Duration::from_secs(1));
+    let error = output.commit(&transaction("e", 5)).unwrap_err();
+    assert!(error.to_string().contains("since its last one"), "{error}");
+    let mut output = log.output("late").unwrap();
+    let committed = output.committed(&[("in", 0)]).unwrap();
+    assert_eq!(committed.note.as_deref(), Some("note d"));
+    // What a new one has lost on its way to a broker is no reason not to begin.
+    let brokers = format!("127.0.0.1:{},{}", free_port(), kafka.brokers());
+    let log = support::open(&brokers, "g");
+    for next in 5..15 {
+        let note = format!("note {next}");
+        if let Err(error) = log
+            .output("late")
+            .unwrap()
+            .commit(&transaction(&next.to_string(), next))
+        {
+            assert!(error.to_string().contains("it was written"), "{error}");
+        }
+        let committed = log.output("late").unwrap().committed(&[("in", 0)]).unwrap();
+        assert_eq!(committed.note, Some(note));
+    }
 }
 
 /// What is logged while it is the thread's.

@@ -108,9 +108,7 @@ mod tests {
     use crate::domain::draft::{AppointmentDraft, SlotState};
     use crate::domain::identity::Identity;
     use crate::domain::place::{Level, Place};
-    use crate::domain::reference::{
-        Agreement, AgreementState, Names, PlaceIndex, PracticeRow, Reference,
-    };
+    use crate::domain::reference::{Agreement, AgreementState, PracticeRow, Reference};
     use crate::domain::time::{Local, Timestamp};
     use crate::domain::topic::{Supplier, SupplierTopic};
     use crate::domain::vocabulary::{Mode, SdsRoleGroup};
@@ -133,21 +131,11 @@ mod tests {
             ordinal: 0,
         };
         reference.apply_agreement(PRACTICE, agreement);
-        let row = PracticeRow {
-            place: PlaceIndex(0),
-            names: Names::default(),
-            registered_patients: None,
-            open_date: None,
-            close_date: None,
-            effective_from: Day(0),
-            recorded_at: Timestamp(0),
-            ordinal: 0,
-        };
         let place = Place {
             practice: Some(PRACTICE.into()),
             ..Place::default()
         };
-        reference.apply_row(PRACTICE, place, row);
+        reference.apply_row(PRACTICE, place, PracticeRow::blank(Day(0)));
         reference
     }
 

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test binary uses its own part")]
 
 pub mod audit;
+pub mod bare_consumer;
 pub mod cluster;
 pub mod expected;
 pub mod feed;
@@ -12,7 +13,6 @@ pub mod on_cores;
 pub mod printed;
 pub mod proof;
 pub mod proxy;
-pub mod yardstick;
 
 use std::fs;
 use std::io::Write;

@@ -19,6 +19,7 @@ const TELL_AGAIN: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(super) struct Plain {
     last_error: Mutex<Option<String>>,
+    /// Whether all that it reads can be had.
     reached: Since,
     /// The end of what may be read, by topic and partition, from the statistics.
     stable_ends: Mutex<HashMap<(String, i32), i64>>,
@@ -58,6 +59,11 @@ impl Since {
         } else {
             since.or_else(|| Some(monotonic()))
         };
+    }
+
+    #[cfg(test)]
+    pub(super) fn was(at: Instant) -> Self {
+        Self(Mutex::new(Some(at)))
     }
 
     pub(super) fn is_longer_than(&self, time: Duration) -> bool {

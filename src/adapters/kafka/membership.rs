@@ -313,3 +313,43 @@ impl Membership for KafkaMembership {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A member whose statistics are these, before and now.
+    fn member(brokers: &str) -> KafkaMembership {
+        let long_ago = monotonic()
+            .checked_sub(FORSAKEN * 2)
+            .expect("the machine is up");
+        let context = Rebalances {
+            topics: Vec::new(),
+            changes: Mutex::default(),
+            closing: AtomicBool::new(false),
+            created: monotonic(),
+            steady_at: Mutex::default(),
+            has_brokers: Since::was(long_ago),
+        };
+        let statistics =
+            format!(r#"{{"age":1,"cgrp":{{"join_state":"init"}},"brokers":{brokers}}}"#);
+        context.stats_raw(statistics.as_bytes());
+        let mut config = rdkafka::ClientConfig::new();
+        config
+            .set("bootstrap.servers", "127.0.0.1:1")
+            .set("group.id", "g");
+        let consumer = config.create_with_context(context).expect("a consumer");
+        KafkaMembership {
+            consumer: Arc::new(consumer),
+        }
+    }
+
+    #[test]
+    fn a_member_that_knows_no_broker_ends_and_one_whose_brokers_are_away_does_not() {
+        let own = r#"{"GroupCoordinator":{"source":"logical","state":"INIT"}}"#;
+        let polled = member(own).poll(Duration::ZERO);
+        assert_eq!(polled.expect_err("the end").remedy, Remedy::Renew);
+        let away = r#"{"b:9092/bootstrap":{"source":"configured","state":"DOWN"}}"#;
+        assert_eq!(member(away).poll(Duration::ZERO).expect("no end"), None);
+    }
+}

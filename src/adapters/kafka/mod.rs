@@ -231,18 +231,20 @@ impl Log for KafkaLog {
 
     fn ends(&self, topic: &str, partition: i32) -> Result<Ends, LogError> {
         let ask = |consumer: &BaseConsumer<Plain>| {
-            let failed = match consumer.fetch_watermarks(topic, partition, CALL) {
-                Ok(ends) => return Ok(ends),
-                Err(error) => error,
-            };
-            // A client that listed topics while a broker was fenced takes it for a quarter of an hour that there is no
-            // leader, and asks nobody again: it has to be told to (docs/decisions/0038).
-            let _ = consumer.fetch_metadata(None, CALL);
-            Err(LogError::new(
-                remedy(&failed),
-                format!("asking for the ends of {topic}/{partition}"),
-                failed,
-            ))
+            consumer
+                .fetch_watermarks(topic, partition, CALL)
+                .map_err(|error| {
+                    // A client that listed topics while a broker was fenced takes it for a quarter of an hour that there is no
+                    // leader, and asks nobody again: it has to be told to (docs/decisions/0038).
+                    if has_no_leader(&error) {
+                        let _ = consumer.fetch_metadata(None, CALL);
+                    }
+                    LogError::new(
+                        remedy(&error),
+                        format!("asking for the ends of {topic}/{partition}"),
+                        error,
+                    )
+                })
         };
         // The whole first: what is stable can only have grown when asked later.
         let (_, end) = patiently(|| ask(&self.everything))?;
@@ -303,6 +305,14 @@ fn patiently<T>(mut call: impl FnMut() -> Result<T, LogError>) -> Result<T, LogE
             outcome => return outcome,
         }
     }
+}
+
+/// Whether librdkafka knows no leader to ask.
+fn has_no_leader(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::UnknownPartition | RDKafkaErrorCode::LeaderNotAvailable)
+    )
 }
 
 /// What to do about an error outside transactions.

@@ -501,6 +501,36 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_stands_behind_other_news_is_heard() {
+        // Nobody listens there: refused at once. Told behind a dozen lines of what the client is about to do.
+        let settings = config::Kafka {
+            brokers: "127.0.0.1:1".to_owned(),
+            ..config::Settings::default().kafka
+        };
+        let producer: BaseProducer<Deliveries> = producer(&settings)
+            .set("debug", "generic,broker")
+            .set_log_level(RDKafkaLogLevel::Debug)
+            .create_with_context(Deliveries::default())
+            .expect("a producer");
+        super::super::super::threads::sleep(Duration::from_secs(1));
+        assert!(has_lost_a_connection(&producer));
+    }
+
+    #[test]
+    fn a_connection_that_its_broker_has_closed_is_lost() {
+        let settings = config::Settings::default().kafka;
+        // Its line is of this level, and there is no error behind it.
+        assert!(producer(&settings).log_level as i32 >= RDKafkaLogLevel::Info as i32);
+        let lost = |facility: &str| {
+            let deliveries = Deliveries::default();
+            deliveries.log(RDKafkaLogLevel::Info, facility, "Disconnected");
+            deliveries.lost.load(Ordering::Acquire) > 0
+        };
+        assert!(lost("FAIL") && lost("REQTMOUT"));
+        assert!(!lost("GETPID"));
+    }
+
+    #[test]
     fn a_call_that_does_not_return_is_left_behind() {
         let (holds, held) = mpsc::channel::<()>();
         let began = monotonic();

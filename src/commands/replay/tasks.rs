@@ -386,7 +386,7 @@ fn fold(
 mod tests {
     use super::*;
     use crate::domain::place::Place;
-    use crate::domain::reference::{Names, PlaceIndex, PracticeRow};
+    use crate::domain::reference::PracticeRow;
 
     /// Practices A00000 and on; so many of each sub-ICB, one after the other.
     fn reference(sub_icbs: &[usize]) -> Reference {
@@ -398,17 +398,11 @@ mod tests {
                 sub_icb: Some(format!("S{sub_icb}").into()),
                 ..Place::default()
             };
-            let row = PracticeRow {
-                place: PlaceIndex(0),
-                names: Names::default(),
-                registered_patients: None,
-                open_date: None,
-                close_date: None,
-                effective_from: Day(0),
-                recorded_at: Timestamp(0),
-                ordinal: 0,
-            };
-            reference.apply_row(&format!("A{practice:05}"), place, row);
+            reference.apply_row(
+                &format!("A{practice:05}"),
+                place,
+                PracticeRow::blank(Day(0)),
+            );
         }
         reference
     }

@@ -27,6 +27,23 @@ pub struct PracticeRow {
     pub ordinal: u64,
 }
 
+impl PracticeRow {
+    /// One that says nothing but from when it is in force.
+    #[must_use]
+    pub fn blank(effective_from: Day) -> Self {
+        Self {
+            place: PlaceIndex(0),
+            names: Names::default(),
+            registered_patients: None,
+            open_date: None,
+            close_date: None,
+            effective_from,
+            recorded_at: Timestamp(0),
+            ordinal: 0,
+        }
+    }
+}
+
 /// Of one effective date the row recorded last stands, then the later offset.
 pub(super) fn upsert(rows: &mut Vec<PracticeRow>, new: PracticeRow) -> bool {
     match rows.binary_search_by_key(&new.effective_from, |row| row.effective_from) {
@@ -50,14 +67,10 @@ mod tests {
 
     fn row(effective_from: i32, recorded_at: i64, ordinal: u64) -> PracticeRow {
         PracticeRow {
-            place: PlaceIndex(0),
-            names: Names::default(),
             registered_patients: Some(ordinal as i32),
-            open_date: None,
-            close_date: None,
-            effective_from: Day(effective_from),
             recorded_at: Timestamp(recorded_at),
             ordinal,
+            ..PracticeRow::blank(Day(effective_from))
         }
     }
 

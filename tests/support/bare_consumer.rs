@@ -1,4 +1,4 @@
-//! What benchmarks measure by: a bare librdkafka consumer of the supplier topics.
+//! What benchmarks measure beside: a bare librdkafka consumer of the supplier topics.
 
 use std::time::{Duration, Instant};
 
