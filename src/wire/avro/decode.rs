@@ -1,6 +1,7 @@
 //! Reads records of one writer's schema in place.
 
 use super::cursor::{Cursor, Fault};
+use super::quick::Quick;
 use super::resolve::{Op, Plan, Read, ResolutionError, resolve};
 use super::{Field, encode};
 use crate::wire::supplier::{SupplierRecord, WRAPPER_FIELDS};
@@ -94,12 +95,11 @@ impl Decoder {
             });
         }
         if self.plan.own {
-            let mut cursor = Cursor::new(front);
-            if let Ok((record, content)) = R::read(&mut cursor)
-                && !cursor.padded
-            {
-                let taken = cursor.at;
-                let content = xxh3_64(&front[content..taken]);
+            let mut quick = Quick::new(front);
+            let (record, content) = R::read(&mut quick);
+            if let Some(rest) = quick.rest() {
+                let taken = front.len() - rest.len();
+                let content = xxh3_64(&front[front.len() - content..taken]);
                 return Ok((Decoded { record, content }, taken));
             }
         }

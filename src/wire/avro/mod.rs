@@ -5,12 +5,14 @@ mod decode;
 pub mod encode;
 #[cfg(test)]
 mod laws;
+mod quick;
 mod resolve;
 mod skip;
 mod step;
 
 pub use cursor::{Cursor, Fault};
 pub use decode::{DecodeError, Decoded, Decoder, MAX_FIELDS};
+pub use quick::Quick;
 pub use resolve::{ResolutionError, ResolutionFault};
 pub use step::Stepper;
 

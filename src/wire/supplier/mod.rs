@@ -5,7 +5,7 @@ pub mod inps;
 pub mod microtest;
 pub mod tpp;
 
-use super::avro::{Cursor, Fault, Field, encode};
+use super::avro::{Field, Quick, encode};
 use crate::domain::topic::SupplierTopic;
 
 /// How many leading fields of every record are the wrapper, which its content leaves out.
@@ -25,11 +25,9 @@ pub trait SupplierRecord<'a>: Copy + Sized {
     /// The record of fields in the reader's order, at least as many as it has and of the kinds of [`Self::SHAPE`].
     fn from_fields(fields: &[Field<'a>]) -> Self;
 
-    /// The record of bytes that were written with the reader's own schema, and where they go on behind the wrapper.
-    ///
-    /// # Errors
-    /// When they are none; which field is at fault, the resolved decoder tells.
-    fn read(cursor: &mut Cursor<'a>) -> Result<(Self, usize), Fault>;
+    /// The record of bytes that were written with the reader's own schema, and how many are left behind the wrapper.
+    /// When they are no record, `quick` has stumbled.
+    fn read(quick: &mut Quick<'a>) -> (Self, usize);
 
     /// Appends the Avro binary of the reader's schema, without framing.
     fn encode(&self, into: &mut Vec<u8>);
@@ -88,7 +86,7 @@ trait Cell<'a>: Copy {
 
     /// The value of a field of this kind; the decoder yields no other, and any other reads as the type's first value.
     fn take(field: Field<'a>) -> Self;
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Fault>;
+    fn read(quick: &mut Quick<'a>) -> Self;
     fn field(self) -> Field<'a>;
     fn write(self, into: &mut Vec<u8>);
 }
@@ -108,8 +106,8 @@ macro_rules! cell {
             }
 
             #[inline]
-            fn read(cursor: &mut Cursor<'a>) -> Result<Self, Fault> {
-                cursor.$read()
+            fn read(quick: &mut Quick<'a>) -> Self {
+                quick.$read()
             }
 
             #[inline]
@@ -143,9 +141,12 @@ impl<'a> Cell<'a> for tpp::RecordType {
     }
 
     #[inline]
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Fault> {
-        let symbol = cursor.index(2, Fault::BadEnumIndex)?;
-        Ok(Self::take(Field::Symbol(symbol as u8)))
+    fn read(quick: &mut Quick<'a>) -> Self {
+        if quick.is_second() {
+            Self::Visit
+        } else {
+            Self::Appointment
+        }
     }
 
     #[inline]
@@ -173,12 +174,8 @@ impl<'a, T: Cell<'a>> Cell<'a> for Option<T> {
     }
 
     #[inline]
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Fault> {
-        if cursor.branch()? == 0 {
-            Ok(None)
-        } else {
-            T::read(cursor).map(Some)
-        }
+    fn read(quick: &mut Quick<'a>) -> Self {
+        quick.is_second().then(|| T::read(quick))
     }
 
     #[inline]
@@ -238,19 +235,17 @@ macro_rules! record {
             }
 
             #[inline]
-            fn read(
-                cursor: &mut $crate::wire::avro::Cursor<$life>,
-            ) -> Result<(Self, usize), $crate::wire::avro::Fault> {
-                let (mut read, mut content) = (0, cursor.at);
+            fn read(quick: &mut $crate::wire::avro::Quick<$life>) -> (Self, usize) {
+                let (mut read, mut content) = (0, quick.left());
                 $(
-                    let $name = <$type as $crate::wire::supplier::Cell<$life>>::read(cursor)?;
+                    let $name = <$type as $crate::wire::supplier::Cell<$life>>::read(quick);
                     read += 1;
                     if read == $crate::wire::supplier::WRAPPER_FIELDS {
-                        content = cursor.at;
+                        content = quick.left();
                     }
                 )*
                 let _ = read;
-                Ok((Self { $($name,)* }, content))
+                (Self { $($name,)* }, content)
             }
 
             fn encode(&self, into: &mut Vec<u8>) {
