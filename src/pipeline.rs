@@ -95,8 +95,8 @@ pub struct Pipeline {
     now: Timestamp,
     newest_read: Option<Timestamp>,
     newest_admitted: Option<Day>,
-    /// "Now", as it was told last, settled or not.
-    clock: Option<Timestamp>,
+    /// The day after "now", as it was told last, settled or not.
+    tomorrow: Option<Day>,
     extraction: Option<Extraction>,
     scratch: Vec<u8>,
 }
@@ -116,7 +116,7 @@ impl Pipeline {
             now: Timestamp(i64::MIN),
             newest_read: None,
             newest_admitted: None,
-            clock: None,
+            tomorrow: None,
             extraction: None,
             scratch: Vec::new(),
         }
@@ -291,9 +291,7 @@ impl Pipeline {
             return Ok(());
         };
         // A clock that runs ahead does not take the others' records with it behind the horizon.
-        let known = self.clock.map_or(extracted_on, |now| {
-            extracted_on.min(Day(now.london_day().0.saturating_add(1)))
-        });
+        let known = (self.tomorrow).map_or(extracted_on, |tomorrow| extracted_on.min(tomorrow));
         let newest = self.newest_admitted.max(Some(known)).unwrap_or(known);
         validate::horizon(day, newest, days)?;
         self.newest_admitted = Some(newest);
@@ -383,7 +381,8 @@ impl Pipeline {
 
     /// What time it is, before the first record; nothing is settled as of then.
     pub fn tell_time(&mut self, now: Timestamp) {
-        self.clock = self.clock.max(Some(now));
+        let tomorrow = Day(now.london_day().0.saturating_add(1));
+        self.tomorrow = self.tomorrow.max(Some(tomorrow));
         self.task.tell_time(now);
     }
 

@@ -1,6 +1,7 @@
 //! From category texts to the published category, context and setting (feeds.md, rule 4).
 
 use super::draft::CategoryTexts;
+use super::text::may_have_letter;
 use super::time::Day;
 use super::vocabulary::{ContextType, NationalCategory, ServiceSetting};
 
@@ -52,6 +53,7 @@ pub fn is_covid_vaccination(slot_type: &str, day: Day) -> bool {
     /// 2020-12-01.
     const FROM: Day = Day(18_597);
     day >= FROM
+        && may_have_letter(slot_type, b'v')
         && contains(slot_type, b"covid")
         && [&b"vacc"[..], b"imm", b"jab"]
             .into_iter()

@@ -33,6 +33,32 @@ impl Identity {
     /// `practice` is a well-formed ODS code of six characters; longer ids than 240 bytes allocate.
     #[must_use]
     pub fn new(supplier: Supplier, space: IdSpace, practice: &str, id: NativeId<'_>) -> Self {
+        if let (NativeId::Number(number), Ok(practice)) =
+            (id, <[u8; 6]>::try_from(practice.as_bytes()))
+        {
+            // The bytes of all others too, of a length that is known.
+            let mut bytes = [
+                supplier as u8,
+                space as u8,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+            ];
+            bytes[2..8].copy_from_slice(&practice);
+            bytes[8..].copy_from_slice(&number.to_le_bytes());
+            return Self(xxh3_128(&bytes));
+        }
         let mut short = [0_u8; 256];
         short[0] = supplier as u8;
         short[1] = space as u8;

@@ -9,6 +9,7 @@ pub mod identity;
 pub mod place;
 pub mod reference;
 pub mod roles;
+pub mod text;
 pub mod time;
 pub mod topic;
 pub mod vocabulary;

@@ -1,14 +1,15 @@
 //! From a role code to the SDS role group and the HCP type.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
+
+use rustc_hash::FxHashMap;
 
 use super::vocabulary::SdsRoleGroup;
 
 /// 459 codes; NHS Digital, Crown copyright, Open Government Licence v3.0.
 const SDS_ROLE_GROUPS: &str = include_str!("../../deploy/reference/sds_role_groups.csv");
 
-static SDS_CODES: LazyLock<HashMap<&'static str, SdsRoleGroup>> = LazyLock::new(|| {
+static SDS_CODES: LazyLock<FxHashMap<&'static str, SdsRoleGroup>> = LazyLock::new(|| {
     SDS_ROLE_GROUPS
         .lines()
         .skip(1)

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use fancy_regex::Regex;
 use rustc_hash::FxHashMap;
 
+use crate::domain::text::may_have_digit_or_at;
 use crate::wire::supplier::{emis, inps, microtest, tpp};
 
 /// A supplier's free-text fields, by name.
@@ -84,10 +85,8 @@ impl Screen {
     }
 
     fn identifies(&mut self, text: &str, extraction_year: i32) -> bool {
-        // Every expression needs a digit or an at sign. To its end, without a branch at each byte: most texts have neither.
-        let needed = |byte: u8| matches!(byte, b'0'..=b'9' | b'@');
-        let is_needed = text.bytes().fold(false, |any, byte| any | needed(byte));
-        if !is_needed {
+        // Every expression needs one of them, and most texts have neither.
+        if !may_have_digit_or_at(text) {
             return false;
         }
         let finding = if let Some(known) = self.seen.get(text) {

@@ -7,6 +7,7 @@ use super::{
 use crate::domain::draft::{AppointmentDraft, ConsultationDraft, SlotState};
 use crate::domain::identity::{BookingId, IdSpace, Identity, NativeId};
 use crate::domain::roles::sds_role_group;
+use crate::domain::text::trimmed;
 use crate::domain::time::{Local, Timestamp};
 use crate::domain::topic::Supplier;
 use crate::domain::vocabulary::Mode;
@@ -71,7 +72,7 @@ impl<'a> Normalise<'a> for Appointment<'a> {
             times_reversed: false,
             role: present(self.job_category_code).map(sds_role_group),
             mode: present(self.appointment_mode).map_or(Mode::Unknown, Mode::from_native),
-            slot_type: self.slot_type_description.trim(),
+            slot_type: trimmed(self.slot_type_description),
             own_category: own_category(
                 self.national_slot_category,
                 self.context_type,

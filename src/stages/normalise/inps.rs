@@ -4,6 +4,7 @@ use super::{Draft, Fields, Normalise, Refusal, identity, minutes_between, own_ca
 use crate::domain::draft::{AppointmentDraft, ConsultationDraft, SlotState};
 use crate::domain::identity::{IdSpace, Identity, NativeId};
 use crate::domain::roles::inps_role_group;
+use crate::domain::text::trimmed;
 use crate::domain::time::{Day, Local, MILLIS_PER_MINUTE, Timestamp};
 use crate::domain::topic::Supplier;
 use crate::domain::vocabulary::Mode;
@@ -11,7 +12,7 @@ use crate::wire::supplier::inps::{Appointment, Consultation};
 
 /// `yyyyMMdd`.
 fn date(text: &str) -> Option<Day> {
-    let text = text.trim();
+    let text = trimmed(text);
     let digits = digits::<8>(text)?;
     let number = |range: std::ops::Range<usize>| {
         digits[range]
@@ -27,7 +28,7 @@ fn date(text: &str) -> Option<Day> {
 
 /// `HHmm`, in milliseconds of the day.
 fn time(text: &str) -> Option<i64> {
-    let [h1, h2, m1, m2] = digits::<4>(text.trim())?.map(i64::from);
+    let [h1, h2, m1, m2] = digits::<4>(trimmed(text))?.map(i64::from);
     let (hour, minute) = (h1 * 10 + h2, m1 * 10 + m2);
     (hour < 24 && minute < 60).then_some((hour * 60 + minute) * MILLIS_PER_MINUTE)
 }
@@ -41,7 +42,7 @@ fn digits<const N: usize>(text: &str) -> Option<[u8; N]> {
 }
 
 fn is_withdrawn(action: &str) -> bool {
-    action.trim() == "D"
+    trimmed(action) == "D"
 }
 
 fn appointment(practice: &str, id: &str) -> Identity {
@@ -68,7 +69,7 @@ impl<'a> Normalise<'a> for Appointment<'a> {
         let arrived_at = at(self.arrived_time, "arrived_time")?;
         let seen_at = at(self.seen_time, "seen_time")?;
         let left_at = at(self.left_time, "left_time")?;
-        let status = match self.status.trim() {
+        let status = match trimmed(self.status) {
             "Free" => Some(SlotState::Available),
             "Blocked" => Some(SlotState::NotOffered),
             "Booked" => Some(SlotState::Booked),
@@ -102,7 +103,7 @@ impl<'a> Normalise<'a> for Appointment<'a> {
             times_reversed,
             role: present(self.hcp_type).map(inps_role_group),
             mode: Mode::Unknown,
-            slot_type: self.slot_type.trim(),
+            slot_type: trimmed(self.slot_type),
             own_category: own_category(
                 self.national_slot_category,
                 self.context_type,

@@ -9,6 +9,7 @@ mod tpp;
 
 use crate::domain::disposition::Rejection;
 use crate::domain::draft::{AppointmentDraft, CategoryTexts, ConsultationDraft};
+use crate::domain::text::trimmed;
 use crate::domain::time::{Day, Local, MILLIS_PER_DAY};
 
 /// Why a record cannot become a draft.
@@ -39,12 +40,12 @@ pub trait Normalise<'a> {
 
 /// Text of an optional field: trimmed, blank is missing.
 fn present(text: Option<&str>) -> Option<&str> {
-    text.map(str::trim).filter(|text| !text.is_empty())
+    text.map(trimmed).filter(|text| !text.is_empty())
 }
 
 /// An identity: never trimmed, blank is missing.
 fn identity(text: Option<&str>) -> Option<&str> {
-    text.filter(|text| !text.trim().is_empty())
+    text.filter(|text| !trimmed(text).is_empty())
 }
 
 fn own_category<'a>(

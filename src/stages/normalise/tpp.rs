@@ -4,6 +4,7 @@ use super::{Draft, Fields, Normalise, Refusal, minutes_between, own_category, pr
 use crate::domain::draft::{AppointmentDraft, ConsultationDraft, SlotState};
 use crate::domain::identity::{IdSpace, Identity, NativeId};
 use crate::domain::roles::sds_role_group;
+use crate::domain::text::trimmed;
 use crate::domain::time::{Day, Local, MILLIS_PER_DAY, MILLIS_PER_MINUTE, Timestamp};
 use crate::domain::topic::Supplier;
 use crate::domain::vocabulary::Mode;
@@ -109,7 +110,7 @@ impl<'a> Normalise<'a> for Appointment<'a> {
             times_reversed,
             role: present(self.staff_role_code).map(sds_role_group),
             mode,
-            slot_type: self.slot_type.trim(),
+            slot_type: trimmed(self.slot_type),
             own_category: own_category(
                 self.national_slot_category,
                 self.context_type,
