@@ -8,6 +8,8 @@ use super::table::{Key, Table};
 pub struct Changes {
     measures: usize,
     sums: Table,
+    /// Room to put them in order.
+    order: Vec<(u128, u32)>,
 }
 
 impl Changes {
@@ -16,17 +18,26 @@ impl Changes {
         Self {
             measures,
             sums: Table::new(measures),
+            order: Vec::new(),
         }
     }
 
-    /// Adds `sign` times the measures, which may be the first of them only; answers all sums of the key.
+    /// Adds the measures, or takes them back where `sign` is below zero.
     #[inline]
-    pub fn add(&mut self, key: Key, measures: &[i64], sign: i64) -> &mut [i64] {
+    pub fn add(&mut self, key: Key, measures: &[i64], sign: i64) {
         let sums = self.sums.words_of(key);
-        for (sum, measure) in sums.iter_mut().zip(measures) {
-            *sum += sign * measure;
+        let both = sums.iter_mut().zip(measures);
+        if sign > 0 {
+            both.for_each(|(sum, measure)| *sum += measure);
+        } else {
+            both.for_each(|(sum, measure)| *sum -= measure);
         }
-        sums
+    }
+
+    /// All sums of a key, to be added to.
+    #[inline]
+    pub fn sums_of(&mut self, key: Key) -> &mut [i64] {
+        self.sums.words_of(key)
     }
 
     /// Hands over what is not zero, places by their rank, then by window and dimensions, and starts
@@ -41,18 +52,18 @@ impl Changes {
 
     /// As [`Self::drain`], zeros too.
     pub fn drain_all(&mut self, ranks: &Ranks, mut see: impl FnMut(Key, &[i64])) {
-        let mut order: Vec<_> = (0_u32..)
-            .take(self.sums.len())
-            .map(|number| {
-                let (key, _) = self.sums.entry(number);
-                (ranks.of(key.place), key.window, key.dimensions, number)
-            })
-            .collect();
+        let mut order = std::mem::take(&mut self.order);
+        order.extend((0_u32..).take(self.sums.len()).map(|number| {
+            let (key, _) = self.sums.entry(number);
+            (key.order(ranks.of(key.place)), number)
+        }));
         order.sort_unstable();
-        for (.., number) in order {
-            let (key, sums) = self.sums.entry(number);
+        for (_, number) in &order {
+            let (key, sums) = self.sums.entry(*number);
             see(key, sums);
         }
+        order.clear();
+        self.order = order;
         self.clear();
     }
 

@@ -1,6 +1,6 @@
 //! What one slot or consultation adds to the aggregates.
 
-use crate::domain::aggregate::{Event, Measure};
+use crate::domain::aggregate::Event;
 use crate::domain::category::Category;
 use crate::domain::reference::PlaceIndex;
 use crate::domain::time::Day;
@@ -55,22 +55,6 @@ pub struct Events {
     pub described: Publication,
 }
 
-impl Events {
-    /// Whether an event is counted by a measure.
-    pub(super) fn counts_as(&self, event: Event, measure: Measure) -> bool {
-        match event {
-            Event::Booked if measure == Measure::BookingsSameDay => {
-                self.described.wait == WaitingBand::SameDay
-            }
-            Event::Booked => measure == Measure::Bookings,
-            Event::Cancelled => measure == Measure::Cancellations,
-            Event::Arrived => measure == Measure::Arrivals,
-            Event::Attended => measure == Measure::Attended,
-            Event::Dna => measure == Measure::Dna,
-        }
-    }
-}
-
 /// All that one slot or consultation adds; a function of the newest versions, the reference data and
 /// whether its start is past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,35 +70,34 @@ pub struct Fact {
 }
 
 /// Parts of a fact: those that it has, those in which two differ, or those that somebody reads.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent parts of a fact, not states of a machine"
-)]
-#[derive(Debug, Clone, Copy)]
-pub struct Parts {
-    pub publication: bool,
-    pub capacity: bool,
-    pub consultations: bool,
-    pub events: bool,
-}
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts(u8);
 
 impl Parts {
-    const ALL: Self = Self {
-        publication: true,
-        capacity: true,
-        consultations: true,
-        events: true,
-    };
+    pub const PUBLICATION: Self = Self(1);
+    pub const CAPACITY: Self = Self(1 << 1);
+    pub const CONSULTATIONS: Self = Self(1 << 2);
+    pub const EVENTS: Self = Self(1 << 3);
+    const ALL: Self = Self(0b1111);
+
+    /// Those whose condition holds.
+    #[inline]
+    #[must_use]
+    pub fn of_those(parts: [(Self, bool); 4]) -> Self {
+        let bits = parts.map(|(part, holds)| part.0 * u8::from(holds));
+        Self(bits.into_iter().fold(0, |all, bit| all | bit))
+    }
 
     /// Those that a fact has.
     #[must_use]
-    pub const fn of(fact: &Fact) -> Self {
-        Self {
-            publication: fact.publication.is_some(),
-            capacity: fact.capacity.is_some(),
-            consultations: fact.contradictions > 0 || fact.unbooked_consultations > 0,
-            events: fact.events.is_some(),
-        }
+    pub fn of(fact: &Fact) -> Self {
+        let has_consultations = fact.contradictions > 0 || fact.unbooked_consultations > 0;
+        Self::of_those([
+            (Self::PUBLICATION, fact.publication.is_some()),
+            (Self::CAPACITY, fact.capacity.is_some()),
+            (Self::CONSULTATIONS, has_consultations),
+            (Self::EVENTS, fact.events.is_some()),
+        ])
     }
 
     /// In which two facts differ: in all where the place, the day or the supplier does, or one fact is missing.
@@ -126,22 +109,20 @@ impl Parts {
         let Some((one, other)) = pair else {
             return Self::ALL;
         };
-        Self {
-            publication: one.publication != other.publication,
-            capacity: one.capacity != other.capacity,
-            consultations: one.contradictions != other.contradictions
-                || one.unbooked_consultations != other.unbooked_consultations,
-            events: one.events != other.events,
-        }
+        let consultations = one.contradictions != other.contradictions
+            || one.unbooked_consultations != other.unbooked_consultations;
+        Self::of_those([
+            (Self::PUBLICATION, one.publication != other.publication),
+            (Self::CAPACITY, one.capacity != other.capacity),
+            (Self::CONSULTATIONS, consultations),
+            (Self::EVENTS, one.events != other.events),
+        ])
     }
 
     /// Whether any is among the others.
     #[inline]
     #[must_use]
     pub const fn meets(self, other: Self) -> bool {
-        self.publication && other.publication
-            || self.capacity && other.capacity
-            || self.consultations && other.consultations
-            || self.events && other.events
+        self.0 & other.0 != 0
     }
 }

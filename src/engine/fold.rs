@@ -13,7 +13,7 @@ use super::changes::Changes;
 use super::fact::{Fact, Parts};
 use super::packed_table::PackedTable;
 use super::places::{Grouped, Groups, Places, Ranks};
-use super::plan::{Aggregate, AggregatePlan};
+use super::plan::{Aggregate, AggregatePlan, Columns};
 use super::published::{CLOSED_AT_ONCE, close_days, closed_day, rolled_row, row};
 use super::rolling::{Windows, end_of};
 use super::rows::{Rows, publish, standing_of};
@@ -91,7 +91,7 @@ pub(super) struct Side<'a> {
 }
 
 /// Where something that is added belongs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 struct Contribution {
     /// With the practice's group as its place.
     key: Key,
@@ -101,7 +101,8 @@ struct Contribution {
 
 /// A fact that an aggregate may read, with all that it tells.
 struct Telling<'a> {
-    side: Side<'a>,
+    groups: Groups,
+    supplier: Supplier,
     has: Parts,
     told: &'a Told,
 }
@@ -110,27 +111,40 @@ impl<'a> Telling<'a> {
     fn of(side: Side<'a>, told: &'a mut Told) -> Self {
         told.tell(side.fact, Follows::AppointmentDate);
         Self {
+            groups: side.groups,
+            supplier: side.fact.supplier,
             has: Parts::of(side.fact),
             told,
-            side,
         }
     }
 
-    /// What the fact adds to an aggregate goes to `sums`; `None` if nothing.
+    /// Whether two facts are counted in the same places.
+    fn is_where(&self, other: &Self) -> bool {
+        self.groups == other.groups && self.supplier == other.supplier
+    }
+
+    /// What the fact adds to an aggregate goes to `sums`; its window and dimensions, `None` if it adds nothing.
     #[inline]
-    fn contribution(&self, aggregate: &Aggregate, sums: &mut [i64]) -> Option<Contribution> {
+    fn contribution(&self, aggregate: &Aggregate, sums: &mut [i64]) -> Option<(i32, u64)> {
         let adds = aggregate.reads(self.has)
             && aggregate.admits(self.told)
             && aggregate.measure(self.told, sums);
-        adds.then(|| Contribution {
-            key: Key {
-                place: self.side.groups.practice,
-                window: aggregate.window_of(self.side.fact.day).0,
-                dimensions: aggregate.pack(self.told),
-            },
-            groups: self.side.groups,
-            supplier: self.side.fact.supplier,
+        adds.then(|| {
+            let window = self.told.window(aggregate.window).0;
+            (window, aggregate.pack(self.told))
         })
+    }
+
+    const fn at(&self, (window, dimensions): (i32, u64)) -> Contribution {
+        Contribution {
+            key: Key {
+                place: self.groups.practice,
+                window,
+                dimensions,
+            },
+            groups: self.groups,
+            supplier: self.supplier,
+        }
     }
 }
 
@@ -157,23 +171,23 @@ impl Folder {
         }
     }
 
-    /// Adds an event: its measures, and so many to a column of the histogram of waits.
-    fn add_event(
+    /// Adds so many events to the columns that they count in.
+    fn add_events(
         &mut self,
         aggregate: &Aggregate,
         at: Contribution,
-        (sums, wait): (&[i64], Option<(usize, i64)>),
-        sign: i64,
+        columns: Columns<'_>,
+        count: i64,
     ) {
         let (key, above, of_supplier) = keys(aggregate, at);
-        let practice = self.windows.as_mut().map(|(changes, _)| (changes, key));
-        let geography = self.geography.as_mut().map(|changes| (changes, above));
-        let supplier = (self.supplier.as_mut()).map(|changes| (changes, of_supplier));
-        for (changes, key) in [practice, geography, supplier].into_iter().flatten() {
-            let all = changes.add(key, sums, sign);
-            if let Some((column, count)) = wait {
-                all[column] += sign * count;
-            }
+        if let Some((changes, _)) = &mut self.windows {
+            columns.add(changes.sums_of(key), count);
+        }
+        if let Some(changes) = &mut self.geography {
+            columns.add(changes.sums_of(above), count);
+        }
+        if let Some(changes) = &mut self.supplier {
+            columns.add(changes.sums_of(of_supplier), count);
         }
     }
 
@@ -182,17 +196,16 @@ impl Folder {
         &mut self,
         aggregate: &Aggregate,
         (stood, stands): (Option<&Side<'_>>, Option<&Side<'_>>),
-        sums: &mut [i64],
     ) {
         let stood = stood.and_then(|side| Story::of(aggregate, side));
         let stands = stands.and_then(|side| Story::of(aggregate, side));
         for (story, other, sign) in [(&stood, &stands, -1), (&stands, &stood, 1)] {
             let Some(story) = story else { continue };
             for (event, count, minute) in story.differing(other.as_ref()) {
-                let count = i64::from(count);
-                if !aggregate.measure_event(event, count, story.events, sums) {
+                let described = &story.events.described;
+                let Some(columns) = aggregate.columns_of(event, described) else {
                     continue;
-                }
+                };
                 let at = Contribution {
                     key: Key {
                         place: story.groups.practice,
@@ -202,9 +215,7 @@ impl Folder {
                     groups: story.groups,
                     supplier: story.supplier,
                 };
-                let wait = aggregate.wait_column(event, story.events);
-                let wait = wait.map(|column| (column, count));
-                self.add_event(aggregate, at, (sums, wait), sign);
+                self.add_events(aggregate, at, columns, sign * i64::from(count));
             }
         }
     }
@@ -298,41 +309,44 @@ impl Fold {
         let [old_told, new_told] = &mut self.told;
         let old_told = old_side.map(|side| Telling::of(side, old_told));
         let new_told = new_side.map(|side| Telling::of(side, new_told));
+        let stays =
+            (old_told.as_ref().zip(new_told.as_ref())).is_some_and(|(old, new)| old.is_where(new));
         let (old_sums, new_sums) = self.sums.split_at_mut(self.widest);
         for (folder, aggregate) in self.folders.iter_mut().zip(&self.plan.aggregates) {
             if !aggregate.reads(differs) {
                 continue;
             }
             if aggregate.follows_events() {
-                let sums = &mut old_sums[..aggregate.measures.len()];
-                folder.replace_events(aggregate, (old_side.as_ref(), new_side.as_ref()), sums);
+                folder.replace_events(aggregate, (old_side.as_ref(), new_side.as_ref()));
                 continue;
             }
             let columns = aggregate.columns();
             let (old_sums, new_sums) = (&mut old_sums[..columns], &mut new_sums[..columns]);
-            let old = old_told
-                .as_ref()
-                .and_then(|it| it.contribution(aggregate, old_sums));
-            let new = new_told
-                .as_ref()
-                .and_then(|it| it.contribution(aggregate, new_sums));
-            if let Some(at) = new.filter(|_| old == new) {
+            let contribution = |told: Option<&Telling<'_>>, sums: &mut [i64]| {
+                told.and_then(|told| told.contribution(aggregate, sums))
+            };
+            let old_cell = contribution(old_told.as_ref(), old_sums);
+            let new_cell = contribution(new_told.as_ref(), new_sums);
+            if stays && old_cell == new_cell {
                 // One row, by how much it changes: looked up once, or not at all.
+                let Some((told, cell)) = new_told.as_ref().zip(new_cell) else {
+                    continue;
+                };
                 let mut any = 0;
                 for (new, old) in new_sums.iter_mut().zip(&*old_sums) {
                     *new -= old;
                     any |= *new;
                 }
                 if any != 0 {
-                    folder.add(aggregate, at, new_sums, 1);
+                    folder.add(aggregate, told.at(cell), new_sums, 1);
                 }
                 continue;
             }
-            if let Some(old) = old {
-                folder.add(aggregate, old, old_sums, -1);
+            if let Some((told, cell)) = old_told.as_ref().zip(old_cell) {
+                folder.add(aggregate, told.at(cell), old_sums, -1);
             }
-            if let Some(new) = new {
-                folder.add(aggregate, new, new_sums, 1);
+            if let Some((told, cell)) = new_told.as_ref().zip(new_cell) {
+                folder.add(aggregate, told.at(cell), new_sums, 1);
             }
         }
     }

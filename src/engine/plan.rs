@@ -9,9 +9,10 @@ use crate::domain::aggregate::{
 };
 use crate::domain::place::Level;
 use crate::domain::time::{Day, Timestamp};
+use crate::domain::vocabulary::WaitingBand;
 
 use super::declared::{check_lists, check_windows};
-use super::fact::{Events, Parts};
+use super::fact::{Parts, Publication};
 use super::told::Told;
 use super::waits;
 
@@ -52,6 +53,40 @@ pub struct Aggregate {
     share_parts: Vec<(usize, usize)>,
     /// Minutes of event time that are summed as one: what all steps are multiples of.
     pane: i32,
+    /// The columns that an event counts in, by [`Event`].
+    by_event: [Vec<Column>; Event::ALL.len()],
+}
+
+/// The columns that an event counts in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Columns<'a> {
+    measures: &'a [Column],
+    is_same_day: bool,
+    /// That of its wait, where waits are asked of.
+    wait: Option<usize>,
+}
+
+impl Columns<'_> {
+    /// Adds so many events to all sums of a row.
+    #[inline]
+    pub fn add(self, sums: &mut [i64], count: i64) {
+        for column in self.measures {
+            if self.is_same_day || !column.for_same_day {
+                sums[column.at] += count;
+            }
+        }
+        if let Some(wait) = self.wait {
+            sums[wait] += count;
+        }
+    }
+}
+
+/// A column that an event counts in.
+#[derive(Debug, Clone, Copy)]
+struct Column {
+    at: usize,
+    /// A booking counts if it is for the day it is made on.
+    for_same_day: bool,
 }
 
 impl Aggregate {
@@ -105,12 +140,13 @@ impl Aggregate {
             measures.any(|measure| measure.basis() == basis)
         };
         Ok(Self {
-            reads: Parts {
-                publication: reads(Basis::Publication),
-                capacity: reads(Basis::Capacity),
-                consultations: reads(Basis::Consultations),
-                events: declaration.follows == Follows::EventTime,
-            },
+            reads: Parts::of_those([
+                (Parts::PUBLICATION, reads(Basis::Publication)),
+                (Parts::CAPACITY, reads(Basis::Capacity)),
+                (Parts::CONSULTATIONS, reads(Basis::Consultations)),
+                (Parts::EVENTS, declaration.follows == Follows::EventTime),
+            ]),
+            by_event: Event::ALL.map(|event| columns_of(event, &declaration.measures)),
             name: declaration.name.as_str().into(),
             follows: declaration.follows,
             window: declaration.window,
@@ -299,28 +335,26 @@ impl Aggregate {
         any != 0
     }
 
-    /// What an event that has happened `count` times adds, measure by measure; `false` if nothing.
-    pub(super) fn measure_event(
-        &self,
-        event: Event,
-        count: i64,
-        events: &Events,
-        sums: &mut [i64],
-    ) -> bool {
-        let mut any = 0;
-        for (sum, measure) in sums.iter_mut().zip(&self.measures) {
-            *sum = count * i64::from(events.counts_as(event, *measure));
-            any |= *sum;
+    /// Where an event counts, of a booking as it is described; `None` where no measure counts it.
+    #[inline]
+    pub(super) fn columns_of(&self, event: Event, described: &Publication) -> Option<Columns<'_>> {
+        let measures = &self.by_event[event as usize][..];
+        let is_same_day = described.wait == WaitingBand::SameDay;
+        if !measures
+            .iter()
+            .any(|column| is_same_day || !column.for_same_day)
+        {
+            return None;
         }
-        any != 0
-    }
-
-    /// The column of the histogram of waits that an event counts in, if it does.
-    pub(super) fn wait_column(&self, event: Event, events: &Events) -> Option<usize> {
-        let counts = event == Event::Booked && !self.quantiles.is_empty();
-        let wait = events.described.wait_days.filter(|_| counts);
-        let bucket = wait.and_then(waits::bucket)?;
-        Some(self.measures.len() + bucket)
+        let asks_waits = event == Event::Booked && !self.quantiles.is_empty();
+        let wait = described.wait_days.filter(|_| asks_waits);
+        Some(Columns {
+            measures,
+            is_same_day,
+            wait: wait
+                .and_then(waits::bucket)
+                .map(|bucket| self.measures.len() + bucket),
+        })
     }
 
     #[inline]
@@ -381,10 +415,22 @@ impl Aggregate {
         let shares = self.shares.iter().map(|share| &*share.name);
         shares.chain(self.quantiles.iter().map(|quantile| quantile.label()))
     }
+}
 
-    pub(super) fn window_of(&self, day: Day) -> Day {
-        self.window.start(day)
-    }
+/// The columns of measures that count an event.
+fn columns_of(event: Event, measures: &[Measure]) -> Vec<Column> {
+    let counted_as = match event {
+        Event::Booked => Measure::Bookings,
+        Event::Cancelled => Measure::Cancellations,
+        Event::Arrived => Measure::Arrivals,
+        Event::Attended => Measure::Attended,
+        Event::Dna => Measure::Dna,
+    };
+    let all = measures.iter().enumerate().filter_map(|(at, measure)| {
+        let for_same_day = event == Event::Booked && *measure == Measure::BookingsSameDay;
+        (for_same_day || *measure == counted_as).then_some(Column { at, for_same_day })
+    });
+    all.collect()
 }
 
 fn minute(minutes: i32) -> Timestamp {

@@ -1,7 +1,6 @@
 //! Sums by packed key within one transaction: all of a key in one place.
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 
 /// A row of one aggregate at one level, packed: where, from which day, which dimensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,6 +17,13 @@ impl Key {
         let high = first.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mixed = (high ^ self.dimensions).wrapping_mul(0xD6E8_FEB8_6659_FD93);
         mixed ^ mixed >> 32
+    }
+
+    /// What puts keys in order: the rank of their place, their window, their dimensions.
+    #[inline]
+    pub(super) const fn order(self, rank: u32) -> u128 {
+        let window = self.window.cast_unsigned() ^ 1 << 31;
+        (rank as u128) << 96 | (window as u128) << 64 | self.dimensions as u128
     }
 }
 
@@ -72,21 +78,20 @@ impl Table {
             words,
         } = self;
         let packed = pack(key);
-        let key_at = |number: &u32| &words[*number as usize * *stride..][..KEY];
-        let entry = index.entry(
-            key.hash(),
-            |found| *key_at(found) == packed,
-            |found| unpack(key_at(found)).hash(),
-        );
-        let at = match entry {
-            Entry::Occupied(found) => *found.get() as usize * *stride,
-            Entry::Vacant(room) => {
-                let at = words.len();
-                room.insert(u32::try_from(at / *stride).expect("fewer than 2^32 rows"));
-                words.extend_from_slice(&packed);
-                words.resize(at + *stride, 0);
-                at
-            }
+        let key_at = |number: &u32| words[*number as usize * *stride..].first_chunk::<KEY>();
+        let hash = key.hash();
+        // Most keys are there: nothing is made ready for one that is not.
+        let at = if let Some(found) = index.find(hash, |found| key_at(found) == Some(&packed)) {
+            *found as usize * *stride
+        } else {
+            let at = words.len();
+            let number = u32::try_from(at / *stride).expect("fewer than 2^32 rows");
+            index.insert_unique(hash, number, |found| {
+                key_at(found).map_or(0, |words| unpack(words).hash())
+            });
+            words.extend_from_slice(&packed);
+            words.resize(at + *stride, 0);
+            at
         };
         &mut words[at + KEY..at + *stride]
     }

@@ -1,6 +1,7 @@
 //! What one fact tells, laid out by measure and by dimension, so that every aggregate picks what it declares.
 
-use crate::domain::aggregate::{Dimension, Follows, Measure};
+use crate::domain::aggregate::{Dimension, Follows, Measure, Window};
+use crate::domain::time::Day;
 use crate::domain::vocabulary::{
     DurationBand, HcpType, Mode, NationalCategory, PublishedStatus, WaitingBand,
 };
@@ -15,6 +16,8 @@ pub(super) struct Told {
     dimensions: [u8; Dimension::ALL.len()],
     /// Days from booking to appointment.
     wait_days: Option<i16>,
+    /// The first days of the windows that the fact's day lies in, by [`Window`].
+    windows: [Day; Window::ALL.len()],
 }
 
 impl Default for Told {
@@ -23,13 +26,14 @@ impl Default for Told {
             measures: [0; Measure::ALL.len()],
             dimensions: [0; Dimension::ALL.len()],
             wait_days: None,
+            windows: [Day(0); Window::ALL.len()],
         }
     }
 }
 
 impl Told {
     /// What an aggregate over appointment dates, or one over event time, can ask of a fact. The measures of event time
-    /// are not among them: they are counted event by event (`Events::counts_as`).
+    /// are not among them: they are counted event by event (`Aggregate::columns_of`).
     pub fn of(fact: &Fact, follows: Follows) -> Self {
         let mut told = Self::default();
         told.tell(fact, follows);
@@ -47,6 +51,7 @@ impl Told {
                 }
             }
             Follows::AppointmentDate => {
+                self.windows = Window::ALL.map(|window| window.start(fact.day));
                 if let Some(publication) = &fact.publication {
                     self.describe_all(publication);
                     self.count_publication(publication);
@@ -71,6 +76,12 @@ impl Told {
     #[inline]
     pub fn dimension(&self, dimension: Dimension) -> u64 {
         u64::from(self.dimensions[dimension as usize])
+    }
+
+    /// The first day of the window that the fact's day lies in.
+    #[inline]
+    pub const fn window(&self, window: Window) -> Day {
+        self.windows[window as usize]
     }
 
     #[inline]
@@ -176,6 +187,9 @@ mod tests {
         }
         for (number, dimension) in Dimension::ALL.into_iter().enumerate() {
             assert_eq!(dimension as usize, number);
+        }
+        for (number, window) in Window::ALL.into_iter().enumerate() {
+            assert_eq!(window as usize, number);
         }
     }
 }
