@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::domain::aggregate::Row;
 use crate::domain::disposition::{Disposition, Rejection};
 use crate::domain::reference::{PracticeIndex, Reference};
 use crate::domain::time::{Day, Timestamp};
@@ -497,7 +498,7 @@ impl Pipeline {
     pub fn settle(&mut self) -> Settled {
         let (mut rows, mut deltas, mut closed) = (Vec::new(), Vec::new(), None);
         let summary = self.settle_into(&mut |change| match change {
-            Change::Row(row) => rows.push(row),
+            Change::Row(row) => rows.push(row.clone()),
             Change::Delta(delta) => deltas.push(delta),
             Change::Closed(now_closed) => closed = Some(now_closed),
         });
@@ -517,7 +518,7 @@ impl Pipeline {
     ///
     /// # Panics
     /// As [`Self::settle`].
-    pub fn settle_into(&mut self, out: &mut dyn FnMut(Change)) -> Summary {
+    pub fn settle_into(&mut self, out: &mut dyn FnMut(Change<&Row>)) -> Summary {
         let settled = self.task.settle(out);
         self.task.evict(EVICTED);
         let records = std::mem::take(&mut self.records);

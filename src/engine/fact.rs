@@ -46,13 +46,19 @@ pub type Minute = i32;
 /// What has happened to a slot's bookings, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Events {
+    pub happened: Happened,
+    /// The booking, as it would be published.
+    pub described: Publication,
+}
+
+/// What has happened, by kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Happened {
     /// By [`Event`]; `None`: it has not.
     pub at: [Option<Minute>; Event::ALL.len()],
     /// EMIS: bookings that another or none has taken the place of; made and cancelled at `replaced_at`.
     pub replaced: u16,
     pub replaced_at: Minute,
-    /// The booking, as it would be published.
-    pub described: Publication,
 }
 
 /// All that one slot or consultation adds; a function of the newest versions, the reference data and

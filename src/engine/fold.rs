@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::aggregate::{Follows, Row};
 use crate::domain::place::{Level, Place};
 use crate::domain::reference::Reference;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Day, Timestamp};
 use crate::domain::topic::Supplier;
 
 use super::ahead::Ahead;
@@ -14,12 +14,12 @@ use super::fact::{Fact, Parts};
 use super::packed_table::PackedTable;
 use super::places::{Grouped, Groups, Places, Ranks};
 use super::plan::{Aggregate, AggregatePlan, Columns};
-use super::published::{CLOSED_AT_ONCE, close_days, closed_day, rolled_row, row};
+use super::published::{CLOSED_AT_ONCE, RowRoom, close_days, closed_day};
 use super::rolling::{Windows, end_of};
 use super::rows::{Rows, publish, standing_of};
 use super::story::Story;
 use super::table::Key;
-use super::told::Told;
+use super::told::{Starts, Told};
 use super::watermark::{Closed, Watermarks};
 
 /// What a delta adds up by.
@@ -45,15 +45,27 @@ pub struct Delta {
     pub as_of: Timestamp,
 }
 
-/// One thing that a settlement hands over.
+/// One thing that a settlement hands over: a row is only shown, whoever keeps it makes its own ([`Self::kept`]).
 #[derive(Debug, Clone, PartialEq)]
-pub enum Change {
+pub enum Change<R = Row> {
     /// A row of this stage.
-    Row(Row),
+    Row(R),
     /// For the second stage.
     Delta(Delta),
     /// For the second stage: up to when the task's windows are closed. It comes behind the deltas.
     Closed(Closed),
+}
+
+impl Change<&Row> {
+    /// The same, to be kept.
+    #[must_use]
+    pub fn kept(self) -> Change {
+        match self {
+            Self::Row(row) => Change::Row(row.clone()),
+            Self::Delta(delta) => Change::Delta(delta),
+            Self::Closed(closed) => Change::Closed(closed),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -108,8 +120,12 @@ struct Telling<'a> {
 }
 
 impl<'a> Telling<'a> {
-    fn of(side: Side<'a>, told: &'a mut Told) -> Self {
-        told.tell(side.fact, Follows::AppointmentDate);
+    /// `starts` are those of the fact before: most often the day is the same.
+    fn of(side: Side<'a>, told: &'a mut Told, starts: &mut Starts) -> Self {
+        if !starts.are_of(side.fact.day) {
+            *starts = Starts::of(side.fact.day);
+        }
+        told.tell(side.fact, Follows::AppointmentDate, *starts);
         Self {
             groups: side.groups,
             supplier: side.fact.supplier,
@@ -251,7 +267,9 @@ pub struct Fold {
     sums: Vec<i64>,
     /// What the two tell.
     told: [Told; 2],
+    starts: Starts,
     grouped: Grouped,
+    room: RowRoom,
 }
 
 impl Fold {
@@ -291,9 +309,11 @@ impl Fold {
             is_closing: false,
             sums: vec![0; 2 * widest],
             told: Default::default(),
+            starts: Starts::of(Day(0)),
             widest,
             plan,
             grouped: Grouped::default(),
+            room: RowRoom::default(),
         }
     }
 
@@ -307,8 +327,8 @@ impl Fold {
         let new_side = (stands.zip(new_groups)).map(|(fact, groups)| Side { fact, groups });
         let differs = Parts::that_differ(stood, stands);
         let [old_told, new_told] = &mut self.told;
-        let old_told = old_side.map(|side| Telling::of(side, old_told));
-        let new_told = new_side.map(|side| Telling::of(side, new_told));
+        let old_told = old_side.map(|side| Telling::of(side, old_told, &mut self.starts));
+        let new_told = new_side.map(|side| Telling::of(side, new_told, &mut self.starts));
         let stays =
             (old_told.as_ref().zip(new_told.as_ref())).is_some_and(|(old, new)| old.is_where(new));
         let (old_sums, new_sums) = self.sums.split_at_mut(self.widest);
@@ -454,9 +474,15 @@ impl Fold {
 
     /// Hands over what has changed as of `now`, in an order that depends on the figures alone; then rows whose windows
     /// have closed since they were published, some at a time.
-    pub fn settle(&mut self, watermarks: &Watermarks, now: Timestamp, out: &mut dyn FnMut(Change)) {
+    pub fn settle(
+        &mut self,
+        watermarks: &Watermarks,
+        now: Timestamp,
+        out: &mut dyn FnMut(Change<&Row>),
+    ) {
         let (as_of, closed) = (watermarks.as_of(), watermarks.closed());
         let mut room = CLOSED_AT_ONCE;
+        let shown = &mut self.room;
         let places = &mut self.grouped.places;
         places.rank();
         let ranks = places.ranks();
@@ -467,20 +493,18 @@ impl Fold {
             .zip(&self.plan.aggregates)
             .enumerate()
         {
-            let of_practice = |key: Key| (Level::Practice, &**places.get(key.place));
+            let of_practice = |key: Key| {
+                let place = &**places.get(key.place);
+                (Level::Practice, place.code(Level::Practice), place)
+            };
             let span = |key: Key| (aggregate.span(0, key.window), key.dimensions);
             if let Some((changes, rows)) = &mut folder.practice {
                 changes.drain(ranks, |key, sums| {
                     let closed = closed_day(aggregate, closed, key.window);
                     let changed = rows.apply(key, sums, closed, as_of);
                     let sums = (changed.figures, sums);
-                    let row = row(
-                        aggregate,
-                        of_practice(key),
-                        span(key),
-                        sums,
-                        changed.published,
-                    );
+                    let published = changed.published;
+                    let row = shown.row(aggregate, of_practice(key), span(key), sums, published);
                     out(Change::Row(row));
                 });
                 close_days(
@@ -490,7 +514,8 @@ impl Fold {
                     &mut room,
                     |key, figures, published| {
                         let sums = (figures, &[][..]);
-                        let row = row(aggregate, of_practice(key), span(key), sums, published);
+                        let row =
+                            shown.row(aggregate, of_practice(key), span(key), sums, published);
                         out(Change::Row(row));
                     },
                 );
@@ -499,12 +524,12 @@ impl Fold {
                 windows.settle(changes, now, ranks, |rolled| {
                     let published = publish(rolled.standing, closed.of(end_of(rolled.key)), as_of);
                     let at = of_practice(rolled.key);
-                    out(Change::Row(rolled_row(aggregate, at, &rolled, published)));
+                    out(Change::Row(shown.rolled(aggregate, at, &rolled, published)));
                 });
                 windows.close(closed, &mut room, |rolled| {
                     let published = standing_of(*rolled.standing, as_of);
                     let at = of_practice(rolled.key);
-                    out(Change::Row(rolled_row(aggregate, at, &rolled, published)));
+                    out(Change::Row(shown.rolled(aggregate, at, &rolled, published)));
                 });
             }
             if let Some(ahead) = folder
@@ -516,7 +541,7 @@ impl Fold {
                     // What is to come is never final.
                     let published = publish(standing, None, as_of);
                     let sums = (figures, change);
-                    let row = row(aggregate, of_practice(key), span(key), sums, published);
+                    let row = shown.row(aggregate, of_practice(key), span(key), sums, published);
                     out(Change::Row(row));
                 });
             }

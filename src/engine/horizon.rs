@@ -192,7 +192,10 @@ mod tests {
         let mut rows = Vec::new();
         task.settle(&mut |change| {
             if let Change::Row(row) = change {
-                let figures = row.figures.map_or(0, |figures| figures.counts[0].1);
+                let figures = row
+                    .figures
+                    .as_ref()
+                    .map_or(0, |figures| figures.counts[0].1);
                 let (day, _) = row.window.days().expect("it counts days");
                 rows.push((day.0, figures));
             }

@@ -397,17 +397,17 @@ impl Aggregate {
 
     /// Shares and quantiles of a row's sums; none where the denominator is 0, or nothing waited.
     #[must_use]
-    pub fn ratios_of(&self, sums: &[i64]) -> Vec<(Arc<str>, f64)> {
+    pub fn ratios_of<'a>(&'a self, sums: &'a [i64]) -> impl Iterator<Item = (Arc<str>, f64)> + 'a {
         let shares = self.shares.iter().zip(&self.share_parts);
-        let shares = shares
-            .filter(|(_, (_, over))| sums[*over] != 0)
-            .map(|(share, (of, over))| (share.name.clone(), sums[*of] as f64 / sums[*over] as f64));
+        let shares = shares.filter(move |(_, (_, over))| sums[*over] != 0).map(
+            move |(share, (of, over))| (share.name.clone(), sums[*of] as f64 / sums[*over] as f64),
+        );
         let waits = &sums[self.measures.len()..];
-        let quantiles = self.quantiles.iter().filter_map(|quantile| {
+        let quantiles = self.quantiles.iter().filter_map(move |quantile| {
             let value = waits::quantile(waits, quantile.tenths())?;
             Some((quantile.label().into(), value))
         });
-        shares.chain(quantiles).collect()
+        shares.chain(quantiles)
     }
 
     /// What [`Self::ratios_of`] can name.

@@ -1,6 +1,7 @@
 //! A row as it is published: what names it, what it says, and whether its window is closed.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::domain::aggregate::{Figures, Published, Row, Span};
 use crate::domain::place::{Level, Place};
@@ -8,7 +9,7 @@ use crate::domain::time::{Day, Local, Timestamp};
 
 use super::plan::Aggregate;
 use super::rolling::Rolled;
-use super::rows::Rows;
+use super::rows::{Rows, standing_of};
 use super::table::Key;
 use super::watermark::Closed;
 
@@ -34,61 +35,107 @@ pub(super) fn close_days(
     rows.close(to, room, closed, as_of, see);
 }
 
-/// A row of a window of event time, as it is published.
-pub(super) fn rolled_row(
-    aggregate: &Aggregate,
-    at: (Level, &Place),
-    rolled: &Rolled<'_>,
-    published: Published,
-) -> Row {
-    let span = (
-        aggregate.span(rolled.at, rolled.key.window),
-        rolled.key.dimensions,
-    );
-    let sums = (rolled.figures, rolled.change);
-    row(aggregate, at, span, sums, published)
+/// Room for one row as it is published: a settlement shows thousands of them, one after the other.
+#[derive(Debug)]
+pub(super) struct RowRoom {
+    row: Row,
+    /// What it had where this one has nothing.
+    spare: [Figures; 2],
+    stood: Vec<i64>,
 }
 
-/// A row as it is published: its sums, and by how much they have changed (not at all: nothing).
-pub(super) fn row(
-    aggregate: &Aggregate,
-    (level, place): (Level, &Place),
-    (window, dimensions): (Span, u64),
-    (sums, change): (&[i64], &[i64]),
-    published: Published,
-) -> Row {
-    let printed = place.printed_codes(level);
-    let labels = aggregate.labels(dimensions);
-    let mut named = Vec::with_capacity(printed.len() + labels.len());
-    let printed = printed.into_iter();
-    named.extend(printed.map(|(name, code)| (name, Cow::Owned(code.to_owned()))));
-    named.extend(labels.map(|(name, value)| (name, Cow::Borrowed(value))));
-    let mut stood = sums.to_vec();
-    for (stood, change) in stood.iter_mut().zip(change) {
-        *stood -= change;
+impl Default for RowRoom {
+    fn default() -> Self {
+        Self {
+            row: Row {
+                aggregate: "".into(),
+                level: Level::England,
+                code: String::new(),
+                window: Span::Days(Day(0), Day(0)),
+                dimensions: Vec::new(),
+                figures: None,
+                stood: None,
+                published: standing_of(0, Timestamp(0)),
+            },
+            spare: Default::default(),
+            stood: Vec::new(),
+        }
     }
-    Row {
-        aggregate: aggregate.name.clone(),
-        level,
-        code: place.code(level).to_owned(),
-        window,
-        dimensions: named,
-        figures: figures(aggregate, sums),
-        stood: figures(aggregate, &stood),
-        published,
+}
+
+impl RowRoom {
+    /// A row of a window of event time.
+    pub fn rolled(
+        &mut self,
+        aggregate: &Aggregate,
+        at: (Level, &str, &Place),
+        rolled: &Rolled<'_>,
+        published: Published,
+    ) -> &Row {
+        let span = (
+            aggregate.span(rolled.at, rolled.key.window),
+            rolled.key.dimensions,
+        );
+        let sums = (rolled.figures, rolled.change);
+        self.row(aggregate, at, span, sums, published)
+    }
+
+    /// A row: where it is, what it is called there, its sums, and by how much they have changed (not at all: nothing).
+    pub fn row(
+        &mut self,
+        aggregate: &Aggregate,
+        (level, code, place): (Level, &str, &Place),
+        (window, dimensions): (Span, u64),
+        (sums, change): (&[i64], &[i64]),
+        published: Published,
+    ) -> &Row {
+        let row = &mut self.row;
+        if !Arc::ptr_eq(&row.aggregate, &aggregate.name) {
+            row.aggregate = aggregate.name.clone();
+        }
+        row.level = level;
+        row.code.clear();
+        row.code.push_str(code);
+        row.window = window;
+        let printed = place.printed_codes(level);
+        row.dimensions.truncate(printed.len());
+        for (at, (name, code)) in printed.iter().enumerate() {
+            match row.dimensions.get_mut(at) {
+                Some((known, Cow::Owned(text))) => {
+                    *known = name;
+                    text.clear();
+                    text.push_str(code);
+                }
+                Some(known) => *known = (name, Cow::Owned((*code).to_owned())),
+                None => row.dimensions.push((name, Cow::Owned((*code).to_owned()))),
+            }
+        }
+        let labels = aggregate.labels(dimensions);
+        (row.dimensions).extend(labels.map(|(name, value)| (name, Cow::Borrowed(value))));
+        self.stood.clear();
+        self.stood.extend_from_slice(sums);
+        for (stood, change) in self.stood.iter_mut().zip(change) {
+            *stood -= change;
+        }
+        let [of_figures, of_stood] = &mut self.spare;
+        tell(aggregate, sums, &mut row.figures, of_figures);
+        tell(aggregate, &self.stood, &mut row.stood, of_stood);
+        row.published = published;
+        row
     }
 }
 
 /// What sums say; `None` where there is nothing.
-fn figures(aggregate: &Aggregate, sums: &[i64]) -> Option<Figures> {
-    let is_empty = sums.iter().all(|sum| *sum == 0);
-    (!is_empty).then(|| Figures {
-        counts: aggregate
-            .measures
-            .iter()
-            .zip(sums)
-            .map(|(measure, sum)| (measure.label(), *sum))
-            .collect(),
-        ratios: aggregate.ratios_of(sums),
-    })
+fn tell(aggregate: &Aggregate, sums: &[i64], into: &mut Option<Figures>, spare: &mut Figures) {
+    let mut figures = into.take().unwrap_or_else(|| std::mem::take(spare));
+    if sums.iter().all(|sum| *sum == 0) {
+        *spare = figures;
+        return;
+    }
+    let counts = aggregate.measures.iter().zip(sums);
+    figures.counts.clear();
+    (figures.counts).extend(counts.map(|(measure, sum)| (measure.label(), *sum)));
+    figures.ratios.clear();
+    figures.ratios.extend(aggregate.ratios_of(sums));
+    *into = Some(figures);
 }

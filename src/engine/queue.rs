@@ -109,12 +109,14 @@ impl Task {
     /// Takes in what waits, in the order it came; answers how the version admitted last ended.
     pub fn drain(&mut self) -> Option<Disposition> {
         let mut queue = std::mem::take(&mut self.queue);
-        if queue.len() > 1 {
-            self.approach(&queue);
-        }
-        for queued in &queue {
+        let found = if queue.len() > 1 {
+            self.approach(&queue)
+        } else {
+            [None; TOGETHER]
+        };
+        for (queued, found) in queue.iter().zip(found) {
             self.last = Some(match queued {
-                Queued::Appointment(appointment) => self.take_appointment(appointment),
+                Queued::Appointment(appointment) => self.take_appointment(appointment, found),
                 Queued::Consultation(consultation, id) => self.take_consultation(consultation, *id),
             });
         }
@@ -123,8 +125,8 @@ impl Task {
         self.last
     }
 
-    /// Reads once, step by step for all, what taking them in will read one after the other.
-    fn approach(&self, queue: &[Queued]) {
+    /// Reads once, step by step for all, what taking them in will read one after the other; answers the slots that were there.
+    fn approach(&self, queue: &[Queued]) -> [Option<SlotIndex>; TOGETHER] {
         let slot_of = |queued: &Queued| match queued {
             Queued::Appointment(appointment) => Some(appointment.identity),
             Queued::Consultation(consultation, _) => consultation.link,
@@ -138,18 +140,20 @@ impl Task {
                 seen ^= self.consultations.approach(consultation.identity);
             }
         }
-        let mut heads = [None; TOGETHER];
-        for (head, queued) in heads.iter_mut().zip(queue) {
+        let (mut heads, mut found) = ([None; TOGETHER], [None; TOGETHER]);
+        for ((head, found), queued) in heads.iter_mut().zip(&mut found).zip(queue) {
             let slot = slot_of(queued).and_then(|identity| self.slots.find(identity));
             if let (Some(slot), Some(moments)) = (slot, self.slots.moments()) {
                 seen ^= moments.approach(slot.0);
             }
             *head = slot.and_then(|slot| self.slots.get(slot).first_consultation());
+            *found = slot;
         }
         for head in heads.into_iter().flatten() {
             seen ^= self.consultations.get(head).version().0 as u64;
         }
         black_box(seen);
+        found
     }
 
     /// As when versions are taken in, for slots that are about to be folded again: they were touched in no order.

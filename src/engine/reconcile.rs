@@ -5,7 +5,7 @@ use crate::domain::time::{Day, Local, Timestamp};
 use crate::domain::topic::Supplier;
 use crate::domain::vocabulary::{PublishedStatus, SdsRoleGroup, WaitingBand};
 
-use super::fact::{Capacity, Events, Fact, Minute, Publication, SlotUse};
+use super::fact::{Capacity, Events, Fact, Happened, Minute, Publication, SlotUse};
 use super::state::consultations::ConsultationIndex;
 use super::state::practices::PracticeNumber;
 use super::state::slot::{CategorySource, Held, Mark};
@@ -42,13 +42,19 @@ impl Task {
         } else {
             held.state
         };
-        let publication =
-            (state.is_booked() && is_past).then(|| self.publication(&held, state, day, consulted));
+        let is_published = state.is_booked() && is_past;
+        let happened = self.happened(index, &held, state);
+        let described = (is_published || happened.is_some())
+            .then(|| self.publication(&held, state, day, consulted));
+        let publication = described.filter(|_| is_published);
         let capacity = (state.is_offered() && !held.is_visit).then(|| Capacity {
             planned_minutes: held.planned_minutes,
             slot_use: slot_use(state),
         });
-        let events = self.events(index, &held, state, consulted);
+        let events = happened.zip(described).map(|(happened, described)| Events {
+            happened,
+            described,
+        });
         if publication.is_none() && capacity.is_none() && contradictions == 0 && events.is_none() {
             return None;
         }
@@ -68,13 +74,7 @@ impl Task {
     }
 
     /// What has happened to the slot's bookings, where an aggregate asks; missing times are those of the extraction.
-    fn events(
-        &self,
-        index: SlotIndex,
-        held: &Held,
-        state: SlotState,
-        consulted: Consulted,
-    ) -> Option<Events> {
+    fn happened(&self, index: SlotIndex, held: &Held, state: SlotState) -> Option<Happened> {
         let all = self.slots.moments()?;
         let moments = all.get(index.0)?;
         if state == SlotState::Withdrawn {
@@ -106,11 +106,10 @@ impl Task {
         if replaced == 0 && happened.iter().all(Option::is_none) {
             return None;
         }
-        Some(Events {
+        Some(Happened {
             at: happened,
             replaced: u16::try_from(replaced).unwrap_or(u16::MAX),
             replaced_at: extracted_at,
-            described: self.publication(held, state, day, consulted),
         })
     }
 

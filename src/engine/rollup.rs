@@ -13,8 +13,8 @@ use super::fold::{Base, Delta};
 use super::packed_table::PackedTable;
 use super::places::{Places, Ranks};
 use super::plan::AggregatePlan;
-use super::published::{CLOSED_AT_ONCE, close_days, closed_day, rolled_row, row};
-use super::rolling::{Rolled, Windows, end_of};
+use super::published::{CLOSED_AT_ONCE, RowRoom, close_days, closed_day};
+use super::rolling::{Windows, end_of};
 use super::rows::{Rows, publish, standing_of};
 use super::table::Key;
 use super::watermark::Closed;
@@ -47,6 +47,7 @@ pub struct Rollup {
     /// Up to when the windows of each task are closed.
     pub(super) closed: Vec<Closed>,
     is_closing: bool,
+    room: RowRoom,
 }
 
 impl Rollup {
@@ -84,6 +85,7 @@ impl Rollup {
             now: Timestamp(i64::MIN),
             closed: vec![Closed::default(); tasks],
             is_closing: false,
+            room: RowRoom::default(),
         }
     }
 
@@ -128,11 +130,12 @@ impl Rollup {
 
     /// Hands over the rows that have changed as of `now`, in an order that depends on the figures alone; then rows whose
     /// windows have closed since they were published, some at a time.
-    pub fn settle(&mut self, now: Timestamp, out: &mut dyn FnMut(Row)) {
+    pub fn settle(&mut self, now: Timestamp, out: &mut dyn FnMut(&Row)) {
         let (as_of, closed) = (self.as_of, self.closed());
         let mut room = CLOSED_AT_ONCE;
         self.now = self.now.max(now);
         self.places.rank();
+        let shown = &mut self.room;
         let suppliers = Ranks::identity(Supplier::ALL.len());
         for (aggregate, levels) in self.plan.aggregates.iter().zip(&mut self.levels) {
             for LevelRows {
@@ -148,47 +151,37 @@ impl Rollup {
                     self.places.ranks()
                 };
                 let (no_place, places) = (Place::default(), &self.places);
-                let place = |number: u32| {
+                let level = *level;
+                let at = |number: u32| {
                     if is_supplier {
-                        &no_place
+                        let code = Supplier::ALL[number as usize].label();
+                        (level, code, &no_place)
                     } else {
-                        &**places.get(number)
+                        let place = &**places.get(number);
+                        (level, place.code(level), place)
                     }
-                };
-                let named = |number: u32, row: Row| {
-                    if !is_supplier {
-                        return row;
-                    }
-                    let code = Supplier::ALL[number as usize].label().to_owned();
-                    Row { code, ..row }
                 };
                 match rows {
                     Kind::Rolling(windows) => {
-                        let named = |rolled: &Rolled<'_>, published| {
-                            let at = (*level, place(rolled.key.place));
-                            let row = rolled_row(aggregate, at, rolled, published);
-                            named(rolled.key.place, row)
-                        };
                         windows.settle(changes, self.now, ranks, |rolled| {
                             let closed = closed.of(end_of(rolled.key));
                             let published = publish(rolled.standing, closed, as_of);
-                            out(named(&rolled, published));
+                            out(shown.rolled(aggregate, at(rolled.key.place), &rolled, published));
                         });
                         windows.close(closed, &mut room, |rolled| {
                             let published = standing_of(*rolled.standing, as_of);
-                            out(named(&rolled, published));
+                            out(shown.rolled(aggregate, at(rolled.key.place), &rolled, published));
                         });
                     }
                     Kind::Days(rows) => {
-                        let named = |key: Key, sums: (&[i64], &[i64]), published| {
-                            let at = (*level, place(key.place));
+                        let mut show = |key: Key, sums: (&[i64], &[i64]), published| {
                             let span = (aggregate.span(0, key.window), key.dimensions);
-                            named(key.place, row(aggregate, at, span, sums, published))
+                            out(shown.row(aggregate, at(key.place), span, sums, published));
                         };
                         changes.drain(ranks, |key, sums| {
                             let closed = closed_day(aggregate, closed, key.window);
                             let changed = rows.apply(key, sums, closed, as_of);
-                            out(named(key, (changed.figures, sums), changed.published));
+                            show(key, (changed.figures, sums), changed.published);
                         });
                         let times = (closed, as_of);
                         close_days(
@@ -197,7 +190,7 @@ impl Rollup {
                             times,
                             &mut room,
                             |key, figures, published| {
-                                out(named(key, (figures, &[]), published));
+                                show(key, (figures, &[]), published);
                             },
                         );
                     }

@@ -10,7 +10,7 @@ use super::plan::Aggregate;
 use super::told::Told;
 
 /// What happened, how often, when.
-pub(super) type Happened = (Event, u16, Minute);
+pub(super) type Counted = (Event, u16, Minute);
 
 /// What has happened to a slot, as an aggregate counts it.
 pub(super) struct Story<'a> {
@@ -40,11 +40,11 @@ impl<'a> Story<'a> {
     /// What counts here and does not, the same, in the other: most versions add one event and leave the others.
     //
     // What stands in both, in other places of the list, is taken back and added: it comes to nothing.
-    pub fn differing(&self, other: Option<&Self>) -> impl Iterator<Item = Happened> {
-        let events = self.events;
+    pub fn differing(&self, other: Option<&Self>) -> impl Iterator<Item = Counted> {
+        let events = &self.events.happened;
         let others = other
             .filter(|other| self.counts_as(other))
-            .map(|it| it.events);
+            .map(|it| &it.events.happened);
         let happened = Event::ALL.into_iter().enumerate();
         let happened = happened.filter_map(move |(number, event)| {
             let at = events.at[number]?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::domain::aggregate::Row;
 use crate::domain::category::Category;
 use crate::domain::disposition::Disposition;
 use crate::domain::reference::Reference;
@@ -167,7 +168,7 @@ impl Task {
     /// Forgets what the fold has gathered: its rows were published before (restoration).
     pub fn discard_changes(&mut self) {
         self.counts = Counts::default();
-        self.fold.settle(&self.watermarks, self.now, &mut drop);
+        self.fold.settle(&self.watermarks, self.now, &mut |_| {});
     }
 
     /// Counts a record that never became an admitted version.
@@ -216,11 +217,16 @@ impl Task {
         self.fold.rows()
     }
 
-    /// Takes in an admitted version of a slot and counts where it ends.
-    pub(super) fn take_appointment(&mut self, new: &Appointment) -> Disposition {
+    /// Takes in an admitted version of a slot and counts where it ends; `found` is where the slot was a moment ago.
+    pub(super) fn take_appointment(
+        &mut self,
+        new: &Appointment,
+        found: Option<SlotIndex>,
+    ) -> Disposition {
         let held = &new.held;
         self.watermarks.see(held.supplier, held.version.at);
-        let mut index = self.slots.find_or_wait(new.identity);
+        let mut index = (found.filter(|found| self.slots.is_at(*found, new.identity)))
+            .unwrap_or_else(|| self.slots.find_or_wait(new.identity));
         if self.is_behind(index) && self.forget(index) {
             // As if it had been forgotten before: when that happens must not matter.
             index = self.slots.find_or_wait(new.identity);
@@ -379,7 +385,7 @@ impl Task {
     }
 
     /// Folds every touched slot and hands over what has changed since the last settlement.
-    pub fn settle(&mut self, out: &mut dyn FnMut(Change)) -> Settled {
+    pub fn settle(&mut self, out: &mut dyn FnMut(Change<&Row>)) -> Settled {
         self.drain();
         let touched = std::mem::take(&mut self.touched);
         for some in touched.chunks(TOGETHER) {

@@ -8,6 +8,21 @@ use crate::domain::vocabulary::{
 
 use super::fact::{Capacity, Fact, Publication, SlotUse};
 
+/// The first days of the windows that a day lies in, by [`Window`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Starts([Day; Window::ALL.len()]);
+
+impl Starts {
+    pub fn of(day: Day) -> Self {
+        Self(Window::ALL.map(|window| window.start(day)))
+    }
+
+    /// Of days, that is the day itself.
+    pub const fn are_of(self, day: Day) -> bool {
+        self.0[Window::Day as usize].0 == day.0
+    }
+}
+
 /// Worked out once a fact: a plan asks each measure and dimension of it several times over.
 #[derive(Debug, Clone)]
 pub(super) struct Told {
@@ -16,8 +31,7 @@ pub(super) struct Told {
     dimensions: [u8; Dimension::ALL.len()],
     /// Days from booking to appointment.
     wait_days: Option<i16>,
-    /// The first days of the windows that the fact's day lies in, by [`Window`].
-    windows: [Day; Window::ALL.len()],
+    starts: Starts,
 }
 
 impl Default for Told {
@@ -26,7 +40,7 @@ impl Default for Told {
             measures: [0; Measure::ALL.len()],
             dimensions: [0; Dimension::ALL.len()],
             wait_days: None,
-            windows: [Day(0); Window::ALL.len()],
+            starts: Starts::of(Day(0)),
         }
     }
 }
@@ -36,13 +50,16 @@ impl Told {
     /// are not among them: they are counted event by event (`Aggregate::columns_of`).
     pub fn of(fact: &Fact, follows: Follows) -> Self {
         let mut told = Self::default();
-        told.tell(fact, follows);
+        told.tell(fact, follows, Starts::of(fact.day));
         told
     }
 
     /// The same in place: it is too large to be handed about for every fact.
-    pub fn tell(&mut self, fact: &Fact, follows: Follows) {
-        *self = Self::default();
+    pub fn tell(&mut self, fact: &Fact, follows: Follows, starts: Starts) {
+        *self = Self {
+            starts,
+            ..Self::default()
+        };
         self.describe(Dimension::Supplier, fact.supplier as usize);
         match follows {
             Follows::EventTime => {
@@ -51,7 +68,6 @@ impl Told {
                 }
             }
             Follows::AppointmentDate => {
-                self.windows = Window::ALL.map(|window| window.start(fact.day));
                 if let Some(publication) = &fact.publication {
                     self.describe_all(publication);
                     self.count_publication(publication);
@@ -81,7 +97,7 @@ impl Told {
     /// The first day of the window that the fact's day lies in.
     #[inline]
     pub const fn window(&self, window: Window) -> Day {
-        self.windows[window as usize]
+        self.starts.0[window as usize]
     }
 
     #[inline]

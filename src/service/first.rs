@@ -245,7 +245,7 @@ impl Stage for FirstStage {
         let (outputs, standings) = (&self.outputs, &mut self.standings);
         let mut closed = None;
         let summary = self.pipeline.settle_into(&mut |change| match change {
-            Change::Row(row) => draft.row(outputs, standings, &row),
+            Change::Row(row) => draft.row(outputs, standings, row),
             Change::Delta(delta) => draft.delta(outputs, delta),
             Change::Closed(now_closed) => closed = Some(now_closed),
         });

@@ -163,7 +163,7 @@ impl Stage for SecondStage {
     fn settle(&mut self, now: Timestamp, draft: &mut Draft) -> bool {
         let (outputs, standings) = (&self.outputs, &mut self.standings);
         self.rollup
-            .settle(now, &mut |row| draft.row(outputs, standings, &row));
+            .settle(now, &mut |row| draft.row(outputs, standings, row));
         let events = self.rollup.take_too_old();
         if events > 0 {
             let worker = &self.name;

@@ -308,12 +308,12 @@ impl Core {
     pub fn settle(&mut self) {
         let (rows, rollup) = (&mut Vec::new(), &mut self.rollup);
         let summary = self.pipeline.settle_into(&mut |change| match change {
-            Change::Row(row) => rows.push(row),
+            Change::Row(row) => rows.push(row.clone()),
             Change::Delta(delta) => rollup.apply(&delta),
             Change::Closed(closed) => assert!(rollup.close(0, closed)),
         });
         let now = self.pipeline.task().now();
-        self.rollup.settle(now, &mut |row| rows.push(row));
+        self.rollup.settle(now, &mut |row| rows.push(row.clone()));
         self.counts.merge(&summary.counts);
         self.letters.extend(self.pipeline.take_dead_letters());
         for row in rows.drain(..) {

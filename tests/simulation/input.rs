@@ -280,11 +280,11 @@ impl Batch {
             }
         };
         pipeline.settle_into(&mut |change| match change {
-            Change::Row(row) => stand(&row),
+            Change::Row(row) => stand(row),
             Change::Delta(delta) => rollup.apply(&delta),
             Change::Closed(closed) => assert!(rollup.close(0, closed)),
         });
-        rollup.settle(now, &mut |row| stand(&row));
+        rollup.settle(now, &mut |row| stand(row));
         for letter in pipeline.take_dead_letters() {
             let at = format!("{}/{}/{}", letter.topic, letter.partition, letter.offset);
             let letter = effects::dead_letter_of(&letter, None);

@@ -90,9 +90,8 @@ impl Held {
     /// Shares and quantiles by name.
     #[must_use]
     pub fn ratios(&self, aggregate: &Aggregate) -> Vec<(Arc<str>, f64)> {
-        let mut ratios = aggregate.ratios_of(&self.sums);
-        ratios.extend(self.quantiles.iter().cloned());
-        ratios
+        let quantiles = self.quantiles.iter().cloned();
+        aggregate.ratios_of(&self.sums).chain(quantiles).collect()
     }
 }
 

@@ -280,7 +280,7 @@ fn write_aggregates(
             rollup.close(task, closed);
         }
     });
-    rollup.settle(now, &mut |row| write(&row));
+    rollup.settle(now, &mut |row| write(row));
     if let Some(error) = failed {
         return Err(error.into());
     }

@@ -370,7 +370,7 @@ fn fold(
         let mut some = Vec::with_capacity(CHANGES);
         // Nobody is there any more where the other side has failed.
         let summary = pipeline.settle_into(&mut |change| {
-            some.push(change);
+            some.push(change.kept());
             if some.len() == CHANGES {
                 let full = std::mem::replace(&mut some, Vec::with_capacity(CHANGES));
                 let _ = out.send(full);

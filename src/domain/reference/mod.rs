@@ -31,11 +31,23 @@ pub struct PlaceIndex(pub u32);
 /// Six characters, `^[A-HJ-NPY]\d{5}$` (domain.md §2).
 #[must_use]
 pub fn is_well_formed_practice_code(code: &str) -> bool {
-    match code.as_bytes() {
-        [b'A'..=b'H' | b'J'..=b'N' | b'P' | b'Y', digits @ ..] => {
-            digits.len() == 5 && digits.iter().all(u8::is_ascii_digit)
-        }
-        _ => false,
+    CodeNumber::of(code).is_some()
+}
+
+/// A well-formed practice code as a number: every record looks its practice up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct CodeNumber(u32);
+
+impl CodeNumber {
+    fn of(code: &str) -> Option<Self> {
+        let [letter, digits @ ..] = <[u8; 6]>::try_from(code.as_bytes()).ok()?;
+        let is_letter = matches!(letter, b'A'..=b'H' | b'J'..=b'N' | b'P' | b'Y');
+        let number = digits
+            .into_iter()
+            .try_fold(u32::from(letter), |number, digit| {
+                (digit.is_ascii_digit()).then(|| number * 10 + u32::from(digit - b'0'))
+            });
+        number.filter(|_| is_letter).map(Self)
     }
 }
 
@@ -55,6 +67,8 @@ struct Practice {
 #[derive(Debug, Clone, Default)]
 pub struct Reference {
     by_code: FxHashMap<Arc<str>, PracticeIndex>,
+    /// Those whose code is well-formed.
+    by_number: FxHashMap<CodeNumber, PracticeIndex>,
     practices: Vec<Arc<Practice>>,
     places: Vec<Arc<Place>>,
     place_indexes: FxHashMap<Arc<Place>, PlaceIndex>,
@@ -70,11 +84,8 @@ impl Reference {
     /// Well-formed and with a row in `ods.practices` (feeds.md, check 2).
     #[must_use]
     pub fn known(&self, code: &str) -> Option<PracticeIndex> {
-        if !is_well_formed_practice_code(code) {
-            return None;
-        }
-        self.find(code)
-            .filter(|index| !self.practice(*index).rows.is_empty())
+        let found = *self.by_number.get(&CodeNumber::of(code)?)?;
+        (!self.practice(found).rows.is_empty()).then_some(found)
     }
 
     #[must_use]
@@ -208,6 +219,9 @@ impl Reference {
             code: code.clone(),
             ..Practice::default()
         }));
+        if let Some(number) = CodeNumber::of(&code) {
+            self.by_number.insert(number, index);
+        }
         self.by_code.insert(code, index);
         index
     }

@@ -53,6 +53,14 @@ impl Slots {
             .map(SlotIndex)
     }
 
+    /// Whether the slot of an identity is there.
+    #[inline]
+    #[must_use]
+    pub fn is_at(&self, index: SlotIndex, identity: Identity) -> bool {
+        let slot = self.entries.get(index.0);
+        slot.is_of(parts(identity)) && !slot.is(Mark::Vacant)
+    }
+
     /// The slot of an identity, made as a waiting place if it is new.
     pub fn find_or_wait(&mut self, identity: Identity) -> SlotIndex {
         if let Some(found) = self.find(identity) {

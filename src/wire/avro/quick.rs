@@ -206,10 +206,10 @@ mod tests {
             read(&mut quick);
             quick.rest().is_none()
         };
-        let int: fn(&mut Quick<'_>) = |quick| drop(quick.int());
-        let boolean: fn(&mut Quick<'_>) = |quick| drop(quick.boolean());
-        let branch: fn(&mut Quick<'_>) = |quick| drop(quick.is_second());
-        let text: fn(&mut Quick<'_>) = |quick| drop(quick.text());
+        let int: fn(&mut Quick<'_>) = |quick| _ = quick.int();
+        let boolean: fn(&mut Quick<'_>) = |quick| _ = quick.boolean();
+        let branch: fn(&mut Quick<'_>) = |quick| _ = quick.is_second();
+        let text: fn(&mut Quick<'_>) = |quick| _ = quick.text();
         let cases: [(&[u8], fn(&mut Quick<'_>), bool); 16] = [
             (&[0xff, 0xff, 0xff, 0xff, 0x0f], int, false),
             (&[0x80, 0x80, 0x80, 0x80, 0x10], int, true),
