@@ -23,9 +23,34 @@ static SDS_CODES: LazyLock<FxHashMap<&'static str, SdsRoleGroup>> = LazyLock::ne
         .collect()
 });
 
+/// Those of an `R` and four digits, by the number: every record asks.
+static SDS_NUMBERS: LazyLock<Box<[SdsRoleGroup]>> = LazyLock::new(|| {
+    let mut groups = vec![SdsRoleGroup::Unknown; 10_000];
+    for (code, group) in SDS_CODES.iter() {
+        if let Some(number) = number_of(code) {
+            groups[number] = *group;
+        }
+    }
+    groups.into()
+});
+
+/// Of an `R` and four digits.
+#[inline]
+fn number_of(code: &str) -> Option<usize> {
+    let [b'R', digits @ ..] = <[u8; 5]>::try_from(code.as_bytes()).ok()? else {
+        return None;
+    };
+    digits.into_iter().try_fold(0, |number, digit| {
+        (digit.is_ascii_digit()).then(|| number * 10 + usize::from(digit - b'0'))
+    })
+}
+
 /// The group of an SDS role code (EMIS, TPP), trimmed by the caller; unknown codes are `Unknown`.
 #[must_use]
 pub fn sds_role_group(code: &str) -> SdsRoleGroup {
+    if let Some(number) = number_of(code) {
+        return SDS_NUMBERS[number];
+    }
     SDS_CODES
         .get(code)
         .copied()
@@ -66,6 +91,9 @@ mod tests {
     fn every_published_role_code_has_its_group() {
         let count = |group| SDS_CODES.values().filter(|found| **found == group).count();
         assert_eq!(SDS_CODES.len(), 459);
+        for (code, group) in SDS_CODES.iter() {
+            assert_eq!(sds_role_group(code), *group, "{code}");
+        }
         assert_eq!(count(SdsRoleGroup::Gp), 17);
         assert_eq!(count(SdsRoleGroup::Nurses), 33);
         assert_eq!(

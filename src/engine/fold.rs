@@ -14,7 +14,7 @@ use super::fact::{Fact, Parts};
 use super::packed_table::PackedTable;
 use super::places::{Grouped, Groups, Places, Ranks};
 use super::plan::{Aggregate, AggregatePlan, Columns};
-use super::published::{CLOSED_AT_ONCE, RowRoom, close_days, closed_day};
+use super::published::{CLOSED_AT_ONCE, RowRoom, close_days, closed_days};
 use super::rolling::{Windows, end_of};
 use super::rows::{Rows, publish, standing_of};
 use super::story::Story;
@@ -499,9 +499,9 @@ impl Fold {
             };
             let span = |key: Key| (aggregate.span(0, key.window), key.dimensions);
             if let Some((changes, rows)) = &mut folder.practice {
+                let mut closed_days = closed_days(aggregate, closed);
                 changes.drain(ranks, |key, sums| {
-                    let closed = closed_day(aggregate, closed, key.window);
-                    let changed = rows.apply(key, sums, closed, as_of);
+                    let changed = rows.apply(key, sums, closed_days(key.window), as_of);
                     let sums = (changed.figures, sums);
                     let published = changed.published;
                     let row = shown.row(aggregate, of_practice(key), span(key), sums, published);

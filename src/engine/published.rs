@@ -22,6 +22,22 @@ pub(super) fn closed_day(aggregate: &Aggregate, closed: Closed, window: i32) -> 
     closed.of(Local::new(end, 0).to_utc())
 }
 
+/// The same of one day after the other: most follow one of the same window.
+pub(super) fn closed_days(
+    aggregate: &Aggregate,
+    closed: Closed,
+) -> impl FnMut(i32) -> Option<bool> {
+    let mut last = None;
+    move |window| match last {
+        Some((known, is_closed)) if known == window => is_closed,
+        _ => {
+            let is_closed = closed_day(aggregate, closed, window);
+            last = Some((window, is_closed));
+            is_closed
+        }
+    }
+}
+
 /// Hands over rows of windows of days that have closed since they were published.
 pub(super) fn close_days(
     aggregate: &Aggregate,

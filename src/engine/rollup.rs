@@ -13,7 +13,7 @@ use super::fold::{Base, Delta};
 use super::packed_table::PackedTable;
 use super::places::{Places, Ranks};
 use super::plan::AggregatePlan;
-use super::published::{CLOSED_AT_ONCE, RowRoom, close_days, closed_day};
+use super::published::{CLOSED_AT_ONCE, RowRoom, close_days, closed_days};
 use super::rolling::{Windows, end_of};
 use super::rows::{Rows, publish, standing_of};
 use super::table::Key;
@@ -178,9 +178,9 @@ impl Rollup {
                             let span = (aggregate.span(0, key.window), key.dimensions);
                             out(shown.row(aggregate, at(key.place), span, sums, published));
                         };
+                        let mut closed_days = closed_days(aggregate, closed);
                         changes.drain(ranks, |key, sums| {
-                            let closed = closed_day(aggregate, closed, key.window);
-                            let changed = rows.apply(key, sums, closed, as_of);
+                            let changed = rows.apply(key, sums, closed_days(key.window), as_of);
                             show(key, (changed.figures, sums), changed.published);
                         });
                         let times = (closed, as_of);

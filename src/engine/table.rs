@@ -1,7 +1,5 @@
 //! Sums by packed key within one transaction: all of a key in one place.
 
-use hashbrown::HashTable;
-
 /// A row of one aggregate at one level, packed: where, from which day, which dimensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
@@ -50,10 +48,76 @@ const fn unpack(words: &[i64]) -> Key {
 /// Entries are numbered in the order their keys came. A key and its figures lie together: who finds one has the other.
 #[derive(Debug, Default)]
 pub struct Table {
-    index: HashTable<u32>,
+    finder: Finder,
     /// Words of an entry.
     stride: usize,
     words: Vec<i64>,
+}
+
+/// Where keys are: a line of memory for most look-ups, beside the entry's own.
+//
+//   place:  upper half of the hash << 32 | number of the entry + 1, or 0; linear probing, at most half full
+#[derive(Debug, Default)]
+struct Finder {
+    places: Vec<u64>,
+    entries: usize,
+}
+
+/// Places of a table that has its first entry.
+const FEWEST: usize = 64;
+
+impl Finder {
+    /// The number of the entry of a hash that `is_it` knows, or the place for a new one.
+    #[inline]
+    fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Result<u32, usize> {
+        let last = self.places.len() - 1;
+        let mut at = hash as usize & last;
+        loop {
+            let place = self.places[at];
+            if place == 0 {
+                return Err(at);
+            }
+            if place >> 32 == hash >> 32 {
+                let number = place as u32 - 1;
+                if is_it(number) {
+                    return Ok(number);
+                }
+            }
+            at = (at + 1) & last;
+        }
+    }
+
+    fn put(&mut self, at: usize, hash: u64, number: u32) {
+        self.places[at] = hash >> 32 << 32 | (u64::from(number) + 1);
+        self.entries += 1;
+    }
+
+    /// Room for one more; `hash_of` tells the hashes of the entries that are there.
+    #[inline]
+    fn reserve(&mut self, hash_of: impl Fn(u32) -> u64) {
+        if (self.entries + 1) * 2 > self.places.len() {
+            self.grow(hash_of);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, hash_of: impl Fn(u32) -> u64) {
+        let room = (self.places.len() * 2).max(FEWEST);
+        let entries = std::mem::take(&mut self.entries);
+        self.places.clear();
+        self.places.resize(room, 0);
+        for number in 0..entries as u32 {
+            let hash = hash_of(number);
+            if let Err(at) = self.find(hash, |_| false) {
+                self.put(at, hash, number);
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.places.fill(0);
+        self.entries = 0;
+    }
 }
 
 impl Table {
@@ -69,29 +133,28 @@ impl Table {
     /// The words of a key, zeros if it is new.
     ///
     /// # Panics
-    /// At 2³² entries.
+    /// At 2³² − 1 entries.
     #[inline]
     pub fn words_of(&mut self, key: Key) -> &mut [i64] {
         let Self {
-            index,
+            finder,
             stride,
             words,
         } = self;
-        let packed = pack(key);
-        let key_at = |number: &u32| words[*number as usize * *stride..].first_chunk::<KEY>();
-        let hash = key.hash();
-        // Most keys are there: nothing is made ready for one that is not.
-        let at = if let Some(found) = index.find(hash, |found| key_at(found) == Some(&packed)) {
-            *found as usize * *stride
-        } else {
-            let at = words.len();
-            let number = u32::try_from(at / *stride).expect("fewer than 2^32 rows");
-            index.insert_unique(hash, number, |found| {
-                key_at(found).map_or(0, |words| unpack(words).hash())
-            });
-            words.extend_from_slice(&packed);
-            words.resize(at + *stride, 0);
-            at
+        let (packed, hash) = (pack(key), key.hash());
+        let key_at = |number: u32| &words[number as usize * *stride..][..KEY];
+        finder.reserve(|number| unpack(key_at(number)).hash());
+        let at = match finder.find(hash, |number| *key_at(number) == packed) {
+            Ok(number) => number as usize * *stride,
+            Err(room) => {
+                let at = words.len();
+                let number = u32::try_from(at / *stride).ok();
+                let number = number.filter(|number| *number < u32::MAX);
+                finder.put(room, hash, number.expect("fewer than 2^32 - 1 rows"));
+                words.extend_from_slice(&packed);
+                words.resize(at + *stride, 0);
+                at
+            }
         };
         &mut words[at + KEY..at + *stride]
     }
@@ -106,18 +169,76 @@ impl Table {
     }
 
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.index.len()
+    pub const fn len(&self) -> usize {
+        self.finder.entries
     }
 
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Forgets all entries, and keeps their room.
     pub fn clear(&mut self) {
-        self.index.clear();
+        self.finder.clear();
         self.words.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever is added to whatever keys, and however often all is forgotten: every key has its sums, in the order it came.
+        #[test]
+        fn words_are_those_of_their_key(rounds in vec(vec((0..300_u32, -2..3_i32, 1..5_i64), 0..400), 1..4)) {
+            let mut table = Table::new(2);
+            for round in rounds {
+                let (mut sums, mut order) = (BTreeMap::new(), Vec::new());
+                for (place, window, count) in round {
+                    let key = Key { place, window, dimensions: u64::MAX - u64::from(place % 3) };
+                    let words = table.words_of(key);
+                    words[0] += count;
+                    words[1] -= 1;
+                    let known = sums.entry(key).or_insert_with(|| {
+                        order.push(key);
+                        [0, 0]
+                    });
+                    known[0] += count;
+                    known[1] -= 1;
+                }
+                prop_assert_eq!(table.len(), order.len());
+                for (number, key) in (0..).zip(order) {
+                    prop_assert_eq!(table.entry(number), (key, &sums[&key][..]));
+                }
+                table.clear();
+                prop_assert!(table.is_empty());
+            }
+        }
+    }
+
+    /// Hashes that agree in what decides the place, and in what is kept of them.
+    #[test]
+    fn keys_whose_hashes_collide_are_told_apart() {
+        let mut finder = Finder::default();
+        let hashes = |number: u32| u64::from(number % 2) << 32 | 63;
+        for number in 0..100 {
+            finder.reserve(hashes);
+            let room = finder.find(hashes(number), |found| found == number);
+            finder.put(room.expect_err("it is new"), hashes(number), number);
+        }
+        for number in 0..100 {
+            assert_eq!(
+                finder.find(hashes(number), |found| found == number),
+                Ok(number)
+            );
+        }
+        assert!(finder.find(hashes(0), |found| found % 2 == 1).is_err());
     }
 }

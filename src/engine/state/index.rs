@@ -1,7 +1,7 @@
 //! From hashes to the numbers of entries: about eight bytes an entry, however many there are.
 //!
 //! Many small tables, each an array ordered by hash with gaps (linear probing, kept in order). A table grows by
-//! a 24th, one at a time, by one pass in order: no record ever waits for the whole to be rebuilt.
+//! a twelfth, one at a time, by one pass in order: no record ever waits for the whole to be rebuilt.
 
 /// Tables; a power of two. England's live window in one task leaves 100,000 entries in each.
 const TABLES: usize = 1_024;
@@ -91,7 +91,7 @@ impl Table {
     }
 
     fn grow(&mut self) {
-        let homes = self.homes + (self.homes / 24).max(FEWEST);
+        let homes = self.homes + (self.homes / 12).max(FEWEST);
         let old = std::mem::take(&mut self.places);
         self.homes = homes;
         self.places = vec![Place::EMPTY; homes as usize + TAIL];

@@ -188,10 +188,10 @@ impl AllMoments {
         let is_there = (slot as usize) < self.by_slot.len();
         let packed = is_there.then(|| *self.by_slot.get(slot));
         let packed = packed.filter(|packed| packed.booked() != NO_VERSION)?;
-        let [arrived, left] = match self.far.get(&slot) {
-            Some(far) if packed.is_far() => *far,
-            _ => [unpack(packed.field(ARRIVED)), unpack(packed.field(LEFT))],
-        };
+        let far = packed.is_far().then(|| self.far.get(&slot)).flatten();
+        let [arrived, left] = far
+            .copied()
+            .unwrap_or_else(|| [unpack(packed.field(ARRIVED)), unpack(packed.field(LEFT))]);
         Some(Moments {
             other: packed.0 as u32 & OTHER,
             booked: packed.booked(),
@@ -205,7 +205,7 @@ impl AllMoments {
         let packed = Packed::of(moments.other, moments.booked, arrived, left);
         if packed.is_far() {
             self.far.insert(slot, [moments.arrived, moments.left]);
-        } else {
+        } else if !self.far.is_empty() {
             self.far.remove(&slot);
         }
         self.by_slot.set(slot, packed, || EMPTY);
