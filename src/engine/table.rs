@@ -1,5 +1,7 @@
 //! Sums by packed key within one transaction: all of a key in one place.
 
+use hashbrown::HashTable;
+
 /// A row of one aggregate at one level, packed: where, from which day, which dimensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
@@ -48,76 +50,10 @@ const fn unpack(words: &[i64]) -> Key {
 /// Entries are numbered in the order their keys came. A key and its figures lie together: who finds one has the other.
 #[derive(Debug, Default)]
 pub struct Table {
-    finder: Finder,
+    index: HashTable<u32>,
     /// Words of an entry.
     stride: usize,
     words: Vec<i64>,
-}
-
-/// Where keys are: a line of memory for most look-ups, beside the entry's own.
-//
-//   place:  upper half of the hash << 32 | number of the entry + 1, or 0; linear probing, at most half full
-#[derive(Debug, Default)]
-struct Finder {
-    places: Vec<u64>,
-    entries: usize,
-}
-
-/// Places of a table that has its first entry.
-const FEWEST: usize = 64;
-
-impl Finder {
-    /// The number of the entry of a hash that `is_it` knows, or the place for a new one.
-    #[inline]
-    fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Result<u32, usize> {
-        let last = self.places.len() - 1;
-        let mut at = hash as usize & last;
-        loop {
-            let place = self.places[at];
-            if place == 0 {
-                return Err(at);
-            }
-            if place >> 32 == hash >> 32 {
-                let number = place as u32 - 1;
-                if is_it(number) {
-                    return Ok(number);
-                }
-            }
-            at = (at + 1) & last;
-        }
-    }
-
-    fn put(&mut self, at: usize, hash: u64, number: u32) {
-        self.places[at] = hash >> 32 << 32 | (u64::from(number) + 1);
-        self.entries += 1;
-    }
-
-    /// Room for one more; `hash_of` tells the hashes of the entries that are there.
-    #[inline]
-    fn reserve(&mut self, hash_of: impl Fn(u32) -> u64) {
-        if (self.entries + 1) * 2 > self.places.len() {
-            self.grow(hash_of);
-        }
-    }
-
-    #[cold]
-    fn grow(&mut self, hash_of: impl Fn(u32) -> u64) {
-        let room = (self.places.len() * 2).max(FEWEST);
-        let entries = std::mem::take(&mut self.entries);
-        self.places.clear();
-        self.places.resize(room, 0);
-        for number in 0..entries as u32 {
-            let hash = hash_of(number);
-            if let Err(at) = self.find(hash, |_| false) {
-                self.put(at, hash, number);
-            }
-        }
-    }
-
-    fn clear(&mut self) {
-        self.places.fill(0);
-        self.entries = 0;
-    }
 }
 
 impl Table {
@@ -133,28 +69,29 @@ impl Table {
     /// The words of a key, zeros if it is new.
     ///
     /// # Panics
-    /// At 2³² − 1 entries.
+    /// At 2³² entries.
     #[inline]
     pub fn words_of(&mut self, key: Key) -> &mut [i64] {
         let Self {
-            finder,
+            index,
             stride,
             words,
         } = self;
-        let (packed, hash) = (pack(key), key.hash());
-        let key_at = |number: u32| &words[number as usize * *stride..][..KEY];
-        finder.reserve(|number| unpack(key_at(number)).hash());
-        let at = match finder.find(hash, |number| *key_at(number) == packed) {
-            Ok(number) => number as usize * *stride,
-            Err(room) => {
-                let at = words.len();
-                let number = u32::try_from(at / *stride).ok();
-                let number = number.filter(|number| *number < u32::MAX);
-                finder.put(room, hash, number.expect("fewer than 2^32 - 1 rows"));
-                words.extend_from_slice(&packed);
-                words.resize(at + *stride, 0);
-                at
-            }
+        let packed = pack(key);
+        let key_at = |number: &u32| words[*number as usize * *stride..].first_chunk::<KEY>();
+        let hash = key.hash();
+        // Most keys are there: nothing is made ready for one that is not.
+        let at = if let Some(found) = index.find(hash, |found| key_at(found) == Some(&packed)) {
+            *found as usize * *stride
+        } else {
+            let at = words.len();
+            let number = u32::try_from(at / *stride).expect("fewer than 2^32 rows");
+            index.insert_unique(hash, number, |found| {
+                key_at(found).map_or(0, |words| unpack(words).hash())
+            });
+            words.extend_from_slice(&packed);
+            words.resize(at + *stride, 0);
+            at
         };
         &mut words[at + KEY..at + *stride]
     }
@@ -169,18 +106,18 @@ impl Table {
     }
 
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.finder.entries
+    pub fn len(&self) -> usize {
+        self.index.len()
     }
 
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
     }
 
     /// Forgets all entries, and keeps their room.
     pub fn clear(&mut self) {
-        self.finder.clear();
+        self.index.clear();
         self.words.clear();
     }
 }
@@ -221,24 +158,19 @@ mod tests {
                 prop_assert!(table.is_empty());
             }
         }
-    }
 
-    /// Hashes that agree in what decides the place, and in what is kept of them.
-    #[test]
-    fn keys_whose_hashes_collide_are_told_apart() {
-        let mut finder = Finder::default();
-        let hashes = |number: u32| u64::from(number % 2) << 32 | 63;
-        for number in 0..100 {
-            finder.reserve(hashes);
-            let room = finder.find(hashes(number), |found| found == number);
-            finder.put(room.expect_err("it is new"), hashes(number), number);
+        /// By place, then window, then dimensions: the numbers of all of them ascend as they do.
+        #[test]
+        fn keys_are_put_in_order_by_what_they_are_made_of(
+            one in (any::<u32>(), any::<i32>(), any::<u64>()), other in (any::<u32>(), any::<i32>(), any::<u64>()), same in 0..3_u8,
+        ) {
+            let other = match same {
+                0 => other,
+                1 => (one.0, other.1, other.2),
+                _ => (one.0, one.1, other.2),
+            };
+            let order = |(place, window, dimensions): (u32, i32, u64)| Key { place: 0, window, dimensions }.order(place);
+            prop_assert_eq!(order(one).cmp(&order(other)), one.cmp(&other));
         }
-        for number in 0..100 {
-            assert_eq!(
-                finder.find(hashes(number), |found| found == number),
-                Ok(number)
-            );
-        }
-        assert!(finder.find(hashes(0), |found| found % 2 == 1).is_err());
     }
 }
