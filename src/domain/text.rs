@@ -31,7 +31,7 @@ pub fn may_have_digit_or_at(text: &str) -> bool {
 pub fn may_have_letter(text: &str, letter: u8) -> bool {
     let letters = u64::from(letter) * ONES;
     any_word(text.as_bytes(), |word| {
-        zeros((word | 0x20 * ONES) ^ letters)
+        zeros((word | (0x20 * ONES)) ^ letters)
     })
 }
 

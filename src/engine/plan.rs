@@ -396,7 +396,6 @@ impl Aggregate {
     }
 
     /// Shares and quantiles of a row's sums; none where the denominator is 0, or nothing waited.
-    #[must_use]
     pub fn ratios_of<'a>(&'a self, sums: &'a [i64]) -> impl Iterator<Item = (Arc<str>, f64)> + 'a {
         let shares = self.shares.iter().zip(&self.share_parts);
         let shares = shares.filter(move |(_, (_, over))| sums[*over] != 0).map(

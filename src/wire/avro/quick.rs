@@ -155,6 +155,8 @@ mod tests {
     use super::super::encode;
     use super::Quick;
 
+    type Read = fn(&mut Quick<'_>);
+
     /// Reads with both: they agree where the number needs all its bytes, and nothing is taken where there is too little.
     fn check(bytes: &[u8]) {
         let (mut quick, mut cursor) = (Quick::new(bytes), Cursor::new(bytes));
@@ -201,16 +203,16 @@ mod tests {
 
     #[test]
     fn what_is_no_int_boolean_branch_or_text_makes_it_stumble() {
-        let stumbles = |bytes: &[u8], read: fn(&mut Quick<'_>)| {
+        let stumbles = |bytes: &[u8], read: Read| {
             let mut quick = Quick::new(bytes);
             read(&mut quick);
             quick.rest().is_none()
         };
-        let int: fn(&mut Quick<'_>) = |quick| _ = quick.int();
-        let boolean: fn(&mut Quick<'_>) = |quick| _ = quick.boolean();
-        let branch: fn(&mut Quick<'_>) = |quick| _ = quick.is_second();
-        let text: fn(&mut Quick<'_>) = |quick| _ = quick.text();
-        let cases: [(&[u8], fn(&mut Quick<'_>), bool); 16] = [
+        let int: Read = |quick| _ = quick.int();
+        let boolean: Read = |quick| _ = quick.boolean();
+        let branch: Read = |quick| _ = quick.is_second();
+        let text: Read = |quick| _ = quick.text();
+        let cases: [(&[u8], Read, bool); 16] = [
             (&[0xff, 0xff, 0xff, 0xff, 0x0f], int, false),
             (&[0x80, 0x80, 0x80, 0x80, 0x10], int, true),
             (&[0], boolean, false),

@@ -146,7 +146,7 @@ pub fn of(app: &App, state: &State, question: &Question<'_>, paging: &Paging) ->
             let label = dimension.values().get(*value).copied();
             (dimension.label(), label.unwrap_or_default())
         };
-        let ratios = question.aggregate.ratios_of(&sum.sums).into_iter();
+        let ratios = question.aggregate.ratios_of(&sum.sums);
         let ratios = ratios.map(|(name, ratio)| (name, rounded(ratio)));
         Row {
             code: code.to_owned(),
