@@ -36,25 +36,9 @@ impl Identity {
         if let (NativeId::Number(number), Ok(practice)) =
             (id, <[u8; 6]>::try_from(practice.as_bytes()))
         {
-            // The bytes of all others too, of a length that is known.
-            let mut bytes = [
-                supplier as u8,
-                space as u8,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-            ];
+            // As below, of a length that is known: most identities are numbers.
+            let mut bytes = [0; 16];
+            bytes[..2].copy_from_slice(&[supplier as u8, space as u8]);
             bytes[2..8].copy_from_slice(&practice);
             bytes[8..].copy_from_slice(&number.to_le_bytes());
             return Self(xxh3_128(&bytes));
@@ -136,6 +120,28 @@ mod tests {
             ),
         ];
         assert!(others.iter().all(|other| *other != base));
+    }
+
+    /// States that were written hold them.
+    #[test]
+    fn an_identity_is_the_hash_of_its_parts_one_behind_the_other() {
+        let of = |practice: &str, id: NativeId<'_>, bytes: &[u8]| {
+            let parts = [
+                &[Supplier::Tpp as u8, IdSpace::Visit as u8],
+                practice.as_bytes(),
+                bytes,
+            ];
+            let identity = Identity::new(Supplier::Tpp, IdSpace::Visit, practice, id);
+            assert_eq!(identity.0, xxh3_128(&parts.concat()), "{practice}");
+        };
+        for number in [0, 7, -1, i64::MAX] {
+            of("A81001", NativeId::Number(number), &number.to_le_bytes());
+            of("A8100", NativeId::Number(number), &number.to_le_bytes());
+        }
+        let long = "x".repeat(300);
+        for id in ["", "a-guid", &long] {
+            of("A81001", NativeId::Text(id), id.as_bytes());
+        }
     }
 
     #[test]
