@@ -127,11 +127,11 @@ mod tests {
     fn an_identity_is_the_hash_of_its_parts_one_behind_the_other() {
         let of = |practice: &str, id: NativeId<'_>, bytes: &[u8]| {
             let parts = [
-                &[Supplier::Tpp as u8, IdSpace::Visit as u8],
+                &[Supplier::Tpp as u8, IdSpace::Consultation as u8],
                 practice.as_bytes(),
                 bytes,
             ];
-            let identity = Identity::new(Supplier::Tpp, IdSpace::Visit, practice, id);
+            let identity = Identity::new(Supplier::Tpp, IdSpace::Consultation, practice, id);
             assert_eq!(identity.0, xxh3_128(&parts.concat()), "{practice}");
         };
         for number in [0, 7, -1, i64::MAX] {
