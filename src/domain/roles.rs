@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use rustc_hash::FxHashMap;
 
+use super::text::number;
 use super::vocabulary::SdsRoleGroup;
 
 /// 459 codes; NHS Digital, Crown copyright, Open Government Licence v3.0.
@@ -40,9 +41,7 @@ fn number_of(code: &str) -> Option<usize> {
     let [b'R', digits @ ..] = <[u8; 5]>::try_from(code.as_bytes()).ok()? else {
         return None;
     };
-    digits.into_iter().try_fold(0, |number, digit| {
-        (digit.is_ascii_digit()).then(|| number * 10 + usize::from(digit - b'0'))
-    })
+    number(digits).map(|number| number as usize)
 }
 
 /// The group of an SDS role code (EMIS, TPP), trimmed by the caller; unknown codes are `Unknown`.

@@ -1,4 +1,4 @@
-//! What is asked of every record's texts, eight bytes at a time.
+//! What is asked of every record's texts.
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 
@@ -13,6 +13,15 @@ pub fn trimmed(text: &str) -> &str {
     } else {
         text.trim()
     }
+}
+
+/// The number of decimal digits; `None` if one is no digit. Nine at most.
+#[inline]
+#[must_use]
+pub fn number<const DIGITS: usize>(digits: [u8; DIGITS]) -> Option<u32> {
+    digits.into_iter().try_fold(0, |number, digit| {
+        (digit.is_ascii_digit()).then(|| number * 10 + u32::from(digit - b'0'))
+    })
 }
 
 /// Whether a digit or an at sign may be in a text; never wrong about one that is.
@@ -77,6 +86,15 @@ mod tests {
             if has(&|byte| byte.eq_ignore_ascii_case(&letter)) {
                 prop_assert!(may_have_letter(&text, letter));
             }
+        }
+    }
+
+    #[test]
+    fn a_number_has_digits_alone() {
+        assert_eq!(number(*b"0459"), Some(459));
+        assert_eq!(number(*b"999999999"), Some(999_999_999));
+        for text in [*b"+459", *b" 459", *b"45.9", *b"/459", *b":459"] {
+            assert_eq!(number(text), None);
         }
     }
 

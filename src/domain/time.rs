@@ -204,7 +204,7 @@ impl Local {
     #[must_use]
     pub fn to_utc(self) -> Timestamp {
         let summer = self.0.saturating_sub(MILLIS_PER_HOUR);
-        let Some((start, end)) = summer_time_near(summer) else {
+        let Some((start, end)) = summer_time_at(summer) else {
             return self.to_utc_by_tables();
         };
         Timestamp(if (start..end).contains(&summer) {
@@ -236,7 +236,7 @@ impl Local {
 /// Milliseconds that London is ahead of UTC at an instant: 0 or an hour.
 #[must_use]
 pub fn london_offset_at(utc_millis: i64) -> i64 {
-    match summer_time_near(utc_millis) {
+    match summer_time_at(utc_millis) {
         Some((start, end)) if (start..end).contains(&utc_millis) => MILLIS_PER_HOUR,
         Some(_) => 0,
         None => DateTime::from_timestamp_millis(utc_millis).map_or(0, |at| {
@@ -265,7 +265,7 @@ const fn summer_times() -> [(i64, i64); RULED_YEARS] {
 
 /// Summer time `[start, end)` of the year that an instant lies in, in UTC milliseconds. Years without the rule go through
 /// the time-zone tables.
-fn summer_time_near(utc_millis: i64) -> Option<(i64, i64)> {
+fn summer_time_at(utc_millis: i64) -> Option<(i64, i64)> {
     /// Of a leap year: every four years are as long from there on.
     const FIRST: i64 = Month::new(RULED.start as i32, 0).first_day().0 as i64;
     // What lies before it wraps around to years that have no rule either.

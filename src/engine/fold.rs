@@ -269,7 +269,7 @@ pub struct Fold {
     told: [Told; 2],
     starts: Starts,
     grouped: Grouped,
-    room: RowRoom,
+    shown: RowRoom,
 }
 
 impl Fold {
@@ -313,7 +313,7 @@ impl Fold {
             widest,
             plan,
             grouped: Grouped::default(),
-            room: RowRoom::default(),
+            shown: RowRoom::default(),
         }
     }
 
@@ -482,7 +482,7 @@ impl Fold {
     ) {
         let (as_of, closed) = (watermarks.as_of(), watermarks.closed());
         let mut room = CLOSED_AT_ONCE;
-        let shown = &mut self.room;
+        let shown = &mut self.shown;
         let places = &mut self.grouped.places;
         places.rank();
         let ranks = places.ranks();

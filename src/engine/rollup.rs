@@ -47,7 +47,7 @@ pub struct Rollup {
     /// Up to when the windows of each task are closed.
     pub(super) closed: Vec<Closed>,
     is_closing: bool,
-    room: RowRoom,
+    shown: RowRoom,
 }
 
 impl Rollup {
@@ -85,7 +85,7 @@ impl Rollup {
             now: Timestamp(i64::MIN),
             closed: vec![Closed::default(); tasks],
             is_closing: false,
-            room: RowRoom::default(),
+            shown: RowRoom::default(),
         }
     }
 
@@ -135,7 +135,7 @@ impl Rollup {
         let mut room = CLOSED_AT_ONCE;
         self.now = self.now.max(now);
         self.places.rank();
-        let shown = &mut self.room;
+        let shown = &mut self.shown;
         let suppliers = Ranks::identity(Supplier::ALL.len());
         for (aggregate, levels) in self.plan.aggregates.iter().zip(&mut self.levels) {
             for LevelRows {

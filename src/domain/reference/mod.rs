@@ -14,6 +14,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::place::Place;
+use super::text::number;
 use super::time::Day;
 
 pub use agreement::{Agreement, AgreementState};
@@ -42,12 +43,8 @@ impl CodeNumber {
     fn of(code: &str) -> Option<Self> {
         let [letter, digits @ ..] = <[u8; 6]>::try_from(code.as_bytes()).ok()?;
         let is_letter = matches!(letter, b'A'..=b'H' | b'J'..=b'N' | b'P' | b'Y');
-        let number = digits
-            .into_iter()
-            .try_fold(u32::from(letter), |number, digit| {
-                (digit.is_ascii_digit()).then(|| number * 10 + u32::from(digit - b'0'))
-            });
-        number.filter(|_| is_letter).map(Self)
+        let number = number(digits).filter(|_| is_letter)?;
+        Some(Self(u32::from(letter) * 100_000 + number))
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Draft, Fields, Normalise, Refusal, identity, minutes_between, own_ca
 use crate::domain::draft::{AppointmentDraft, ConsultationDraft, SlotState};
 use crate::domain::identity::{IdSpace, Identity, NativeId};
 use crate::domain::roles::inps_role_group;
-use crate::domain::text::trimmed;
+use crate::domain::text::{number, trimmed};
 use crate::domain::time::{Day, Local, MILLIS_PER_MINUTE, Timestamp};
 use crate::domain::topic::Supplier;
 use crate::domain::vocabulary::Mode;
@@ -12,33 +12,16 @@ use crate::wire::supplier::inps::{Appointment, Consultation};
 
 /// `yyyyMMdd`.
 fn date(text: &str) -> Option<Day> {
-    let text = trimmed(text);
-    let digits = digits::<8>(text)?;
-    let number = |range: std::ops::Range<usize>| {
-        digits[range]
-            .iter()
-            .fold(0_u32, |sum, digit| sum * 10 + u32::from(*digit))
-    };
-    Day::from_ymd(
-        i32::try_from(number(0..4)).ok()?,
-        number(4..6),
-        number(6..8),
-    )
+    let [y1, y2, y3, y4, m1, m2, d1, d2] = trimmed(text).as_bytes().try_into().ok()?;
+    let year = number([y1, y2, y3, y4])?;
+    Day::from_ymd(year.cast_signed(), number([m1, m2])?, number([d1, d2])?)
 }
 
 /// `HHmm`, in milliseconds of the day.
 fn time(text: &str) -> Option<i64> {
-    let [h1, h2, m1, m2] = digits::<4>(trimmed(text))?.map(i64::from);
-    let (hour, minute) = (h1 * 10 + h2, m1 * 10 + m2);
-    (hour < 24 && minute < 60).then_some((hour * 60 + minute) * MILLIS_PER_MINUTE)
-}
-
-fn digits<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let bytes: [u8; N] = text.as_bytes().try_into().ok()?;
-    bytes
-        .iter()
-        .all(u8::is_ascii_digit)
-        .then(|| bytes.map(|digit| digit - b'0'))
+    let [h1, h2, m1, m2] = trimmed(text).as_bytes().try_into().ok()?;
+    let (hour, minute) = (number([h1, h2])?, number([m1, m2])?);
+    (hour < 24 && minute < 60).then_some(i64::from(hour * 60 + minute) * MILLIS_PER_MINUTE)
 }
 
 fn is_withdrawn(action: &str) -> bool {

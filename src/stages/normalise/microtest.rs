@@ -6,7 +6,7 @@ use super::{Draft, Fields, Normalise, Refusal, minutes_between, own_category, pr
 use crate::domain::draft::{AppointmentDraft, ConsultationDraft, SlotState};
 use crate::domain::identity::{IdSpace, Identity, NativeId};
 use crate::domain::roles::microtest_role_group;
-use crate::domain::text::trimmed;
+use crate::domain::text::{number, trimmed};
 use crate::domain::time::{Day, Local, MILLIS_PER_SECOND, Timestamp};
 use crate::domain::topic::Supplier;
 use crate::domain::vocabulary::Mode;
@@ -55,13 +55,6 @@ fn date_time(text: &str) -> Option<Local> {
     let is_time = hours < 24 && minutes < 60 && seconds <= 60;
     let of_day = i64::from(hours * 3_600 + minutes * 60 + seconds) * MILLIS_PER_SECOND;
     is_time.then(|| Local::new(day, of_day))
-}
-
-/// A number of so many digits.
-fn number<const DIGITS: usize>(digits: [u8; DIGITS]) -> Option<u32> {
-    digits.into_iter().try_fold(0, |number, digit| {
-        (digit.is_ascii_digit()).then(|| number * 10 + u32::from(digit - b'0'))
-    })
 }
 
 fn identity(practice: &str, space: IdSpace, number: i64) -> Identity {

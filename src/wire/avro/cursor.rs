@@ -81,7 +81,7 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
-    fn varint(&mut self) -> Result<u64, Fault> {
+    pub(super) fn varint(&mut self) -> Result<u64, Fault> {
         let first = self.byte()?;
         if first < 0x80 {
             return Ok(u64::from(first));

@@ -5,6 +5,8 @@
 
 use ascii::AsAsciiStr as _;
 
+use super::cursor::Cursor;
+
 /// A position in a datum, good until it stumbles: what is read from there on means nothing.
 #[derive(Debug)]
 pub struct Quick<'a> {
@@ -34,7 +36,7 @@ impl<'a> Quick<'a> {
     }
 
     #[inline]
-    const fn unless(&mut self, is_wrong: bool) {
+    const fn stumble_if(&mut self, is_wrong: bool) {
         self.has_stumbled |= is_wrong;
     }
 
@@ -73,7 +75,7 @@ impl<'a> Quick<'a> {
         // The first byte without the bit that says "go on", and all before it.
         let bits = ends.trailing_zeros() + 1;
         let kept = word & (u64::MAX >> (u64::BITS - bits));
-        self.unless(kept >> (bits - 8) == 0);
+        self.stumble_if(kept >> (bits - 8) == 0);
         self.rest = &self.rest[bits as usize / 8..];
         // Seven bits of each byte, closed up by pairs.
         let sevens = kept & 0x7f7f_7f7f_7f7f_7f7f;
@@ -84,21 +86,11 @@ impl<'a> Quick<'a> {
 
     #[cold]
     fn any_varint(&mut self) -> u64 {
-        let (mut value, mut shift) = (0, 0);
-        loop {
-            let byte = self.byte();
-            // The tenth byte holds bit 63 alone.
-            if shift == 63 && byte > 1 {
-                self.has_stumbled = true;
-                return 0;
-            }
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                self.unless(byte == 0 && shift > 0);
-                return value;
-            }
-            shift += 7;
-        }
+        let mut cursor = Cursor::new(self.rest);
+        let read = cursor.varint();
+        self.stumble_if(read.is_err() || cursor.padded);
+        self.rest = &self.rest[cursor.at..];
+        read.unwrap_or(0)
     }
 
     #[inline]
@@ -110,7 +102,7 @@ impl<'a> Quick<'a> {
     #[inline]
     pub(in crate::wire) fn int(&mut self) -> i32 {
         let zigzag = self.varint();
-        self.unless(zigzag > u64::from(u32::MAX));
+        self.stumble_if(zigzag > u64::from(u32::MAX));
         let zigzag = zigzag as u32;
         (zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed()
     }
@@ -118,7 +110,7 @@ impl<'a> Quick<'a> {
     #[inline]
     pub(in crate::wire) fn boolean(&mut self) -> bool {
         let byte = self.byte();
-        self.unless(byte > 1);
+        self.stumble_if(byte > 1);
         byte == 1
     }
 
@@ -126,7 +118,7 @@ impl<'a> Quick<'a> {
     #[inline]
     pub(in crate::wire) fn is_second(&mut self) -> bool {
         let byte = self.byte();
-        self.unless(byte & !2 != 0);
+        self.stumble_if(byte & !2 != 0);
         byte == 2
     }
 
