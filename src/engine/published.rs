@@ -155,3 +155,31 @@ fn tell(aggregate: &Aggregate, sums: &[i64], into: &mut Option<Figures>, spare: 
     figures.ratios.extend(aggregate.ratios_of(sums));
     *into = Some(figures);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::aggregate::{Declaration, Measure, Window};
+    use crate::engine::plan::AggregatePlan;
+
+    #[test]
+    fn each_day_is_closed_by_its_own_end_in_whatever_order_they_are_asked_for() {
+        let (levels, measures) = ([Level::Practice], [Measure::Appointments]);
+        let declaration = Declaration::of_days("seen", Window::Day, &levels, &measures);
+        let plan = AggregatePlan::compile(&[declaration]).expect("it holds together");
+        let closed_to = |day| Some(Local::new(Day(day), 0).to_utc());
+        let closed = Closed {
+            by_events: closed_to(101),
+            to: closed_to(102),
+        };
+        let mut of = closed_days(&plan.aggregates[0], closed);
+        let expected = |day: i32| match day {
+            ..=100 => Some(false),
+            101 => Some(true),
+            _ => None,
+        };
+        for day in [100, 101, 101, 102, 100, 100, 102, 101, 99] {
+            assert_eq!(of(day), expected(day), "day {day}");
+        }
+    }
+}

@@ -176,3 +176,23 @@ impl Kept for Slots {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_where_it_was_put_until_its_slot_is_forgotten_or_given_to_another() {
+        let mut slots = Slots::default();
+        let (one, other) = (Identity(1 << 70 | 7), Identity(1 << 71 | 7));
+        let at = slots.find_or_wait(one);
+        let beside = slots.find_or_wait(other);
+        assert!(slots.is_at(at, one) && slots.is_at(beside, other));
+        assert!(!slots.is_at(at, other) && !slots.is_at(beside, one));
+        slots.vacate(at);
+        assert!(!slots.is_at(at, one) && !slots.is_at(at, Identity(0)));
+        let new = Identity(3);
+        assert_eq!(slots.find_or_wait(new), at, "its number is given again");
+        assert!(slots.is_at(at, new) && !slots.is_at(at, one));
+    }
+}
