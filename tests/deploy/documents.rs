@@ -6,7 +6,7 @@ use super::printed::{self, Typist};
 use super::{root, text};
 
 /// Commands that no test types, and why not. What a document no longer prints is taken off.
-const NOT_TYPED: [(&str, &str); 12] = [
+const NOT_TYPED: [(&str, &str); 11] = [
     (
         "cargo run --release -- demo",
         "a release build of some minutes; tests/demo.rs runs what it starts",
@@ -19,10 +19,6 @@ const NOT_TYPED: [(&str, &str); 12] = [
     (
         "docker compose --file deploy/compose.yaml up",
         "needs containers; tests/check-deploy loads the file as compose does",
-    ),
-    (
-        "deploy/image/build --binary \"$(deploy/optimise --static)\"",
-        "two release builds, of a quarter of an hour; typed by hand",
     ),
     (
         "kubectl apply --kustomize deploy/kubernetes/overlays/production",
