@@ -15,10 +15,11 @@ pub fn trimmed(text: &str) -> &str {
     }
 }
 
-/// The number of decimal digits; `None` if one is no digit. Nine at most.
+/// The number of decimal digits; `None` if one is no digit.
 #[inline]
 #[must_use]
 pub fn number<const DIGITS: usize>(digits: [u8; DIGITS]) -> Option<u32> {
+    const { assert!(DIGITS <= 9, "more do not fit") };
     digits.into_iter().try_fold(0, |number, digit| {
         (digit.is_ascii_digit()).then(|| number * 10 + u32::from(digit - b'0'))
     })
