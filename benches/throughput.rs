@@ -16,7 +16,8 @@
 //! England's committed row, and how long a killed contender takes to its next one (`throughput/steady.rs`).
 //!
 //! `GPADLIVE_PROOF_REPORT=FILE` writes the report there; with `RUST_LOG` our instance's log is printed; `GPADLIVE_PEER_SETTINGS`
-//! overrules settings of the peers, to try others.
+//! overrules settings of the peers, and `GPADLIVE_OUR_SETTINGS` those of our instance (`GPAD_KAFKA_CLIENT_COMPRESSION_TYPE=zstd`), to try
+//! others.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -63,6 +64,9 @@ dimensions = ["status", "hcp_type", "mode", "waiting_band"]
 measures = ["appointments"]
 "#;
 
+/// What is tried: variables of our instance, parted by spaces.
+const TRIED: &str = "GPADLIVE_OUR_SETTINGS";
+
 const SIMULATE: &str = "`simulate`, to Kafka";
 const BARE: &str = "bare consumer";
 const ALL: &str = "`run`, all default aggregates";
@@ -86,6 +90,8 @@ struct Measured {
     /// On a core: of the process, and of the broker meanwhile.
     process: f64,
     broker: f64,
+    /// Cores that had nothing to do, on average.
+    idle: f64,
     /// MiB.
     peak: Option<f64>,
 }
@@ -107,6 +113,7 @@ fn bare(kafka: &Kafka, broker: u32) -> Measured {
         seconds: reading.seconds,
         process: reading.core_seconds,
         broker: on_cores::process(broker) - before,
+        idle: f64::NAN,
         peak: None,
     }
 }
@@ -193,18 +200,21 @@ fn until_all_is_committed(
             Instant::now(),
             on_cores::process(process),
             on_cores::process(broker),
+            on_cores::idle(),
         );
         if done >= WARM * records && first.is_none() {
             first = Some(now);
         }
         if done >= records {
-            let (stood, at, ours, theirs) = first.expect("what is done was begun");
+            let (stood, at, ours, theirs, idle) = first.expect("what is done was begun");
+            let seconds = (now.1 - at).as_secs_f64();
             return Measured {
                 name,
                 records: done - stood,
-                seconds: (now.1 - at).as_secs_f64(),
+                seconds,
                 process: now.2 - ours,
                 broker: now.3 - theirs,
+                idle: (now.4 - idle) / seconds,
                 peak: Some(peak_mib(process)),
             };
         }
@@ -351,6 +361,17 @@ fn environment(contender: Contender, kafka: &Kafka, directory: &Path) -> Environ
     environment
 }
 
+/// With the settings that are tried.
+fn tried(mut environment: Environment) -> Environment {
+    let tried: &str = std::env::var(TRIED).unwrap_or_default().leak();
+    let variables = tried.split_whitespace().map(|word| {
+        let (name, value) = word.split_once('=').expect("NAME=VALUE");
+        (name, value.to_owned())
+    });
+    environment.extend(variables);
+    environment
+}
+
 fn round(contender: Contender, thousands: u32, all: &mut Vec<Measured>, rows: &mut Cells) -> i64 {
     let name = contender.name();
     let kafka = Kafka::start_measured();
@@ -383,12 +404,16 @@ fn round(contender: Contender, thousands: u32, all: &mut Vec<Measured>, rows: &m
         seconds,
         process: f64::NAN,
         broker: broker_filled,
+        idle: f64::NAN,
         peak: None,
     });
     all.push(reading);
     let measured = match contender {
         Contender::Peer(peer) => peer.measure(&kafka, broker, records, rows),
-        Contender::Ours(_) => run(name, &kafka, broker, &environment, records, appointments),
+        Contender::Ours(_) => {
+            let environment = tried(environment);
+            run(name, &kafka, broker, &environment, records, appointments)
+        }
     };
     all.push(measured);
     if name == ALONE {

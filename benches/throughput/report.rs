@@ -57,7 +57,7 @@ pub fn throughput(appointments: i64, contenders: &[Contender], all: &[Measured])
         "| input | {records:.0} records: every appointment of whole ICBs of England's February 2022, {appointments}, drawn by `simulate` |\n\n\
          Thousands of records, medians (spread) of all rounds. Who takes the records in is measured from when it has committed {WARM} of them to its last commit; the figures of `run` \
          add up to the appointments that were drawn.\n\n\
-         | | a second | a core-second of the process | … and of the broker | of bare reading | peak RSS, MiB |\n|---|---:|---:|---:|---:|---:|\n",
+         | | a second | a core-second of the process | … and of the broker | of bare reading | cores idle | peak RSS, MiB |\n|---|---:|---:|---:|---:|---:|---:|\n",
     );
     let bare = of(BARE, &rate).0;
     let names = contenders.iter().map(|contender| contender.name());
@@ -65,11 +65,12 @@ pub fn throughput(appointments: i64, contenders: &[Contender], all: &[Measured])
         let peak = of(name, &|measured| measured.peak.unwrap_or(f64::NAN));
         writeln!(
             report,
-            "| {name} | {} | {} | {} | {:.2} | {} |",
+            "| {name} | {} | {} | {} | {:.2} | {} | {} |",
             shown(of(name, &rate), 0),
             shown(of(name, &by_process), 0),
             shown(of(name, &by_both), 0),
             of(name, &rate).0 / bare,
+            shown(of(name, &|measured| measured.idle), 2),
             shown(peak, 0)
         )
         .unwrap();

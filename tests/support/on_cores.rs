@@ -22,3 +22,11 @@ pub fn process(pid: u32) -> f64 {
     // Behind the name: state, then ten fields, then user and system time in hundredths.
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
 }
+
+/// Seconds that the machine's cores together have had nothing to do, in hundredths.
+pub fn idle() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap();
+    // "cpu", then in hundredths: user, nice, system, idle, waiting for a disk.
+    let fields: Vec<&str> = stat.lines().next().unwrap().split_whitespace().collect();
+    (fields[4].parse::<f64>().unwrap() + fields[5].parse::<f64>().unwrap()) / 100.0
+}
