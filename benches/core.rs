@@ -284,7 +284,7 @@ fn decode(bench: &Bench, records: &[Entry]) -> f64 {
         macro_rules! content {
             ($record:ty) => {
                 decoder
-                    .decode::<$record>(datum, &mut scratch)
+                    .decode(datum, &mut <$record>::default(), &mut scratch)
                     .map(|decoded| decoded.content)
             };
         }

@@ -22,7 +22,7 @@ use crate::stages::normalise::{Draft, Normalise};
 use crate::stages::screen::{FreeText, Screen};
 use crate::stages::validate::{self, Extraction};
 use crate::stages::wrapper::Wrapper;
-use crate::wire::avro::Decoder;
+use crate::wire::avro::{Decoded, Decoder};
 use crate::wire::supplier::{SupplierRecord, emis, inps, microtest, tpp};
 
 mod outcome;
@@ -162,18 +162,16 @@ impl Pipeline {
         R: SupplierRecord<'a> + Wrapper<'a> + FreeText + Normalise<'a>,
     {
         self.records += 1;
-        let (decoded, decoder, bytes) = match self.decode::<R>(record) {
+        let mut read = R::default();
+        let (decoded, decoder) = match self.decode(record, &mut read) {
             Ok(decoded) => decoded,
-            Err(refused) => {
-                let disposition = self.stop(record, Stop::Rejected(refused));
-                return (Some(disposition), None);
-            }
+            Err(stop) => return (Some(self.stop(record, stop)), None),
         };
         let stopped = self
-            .checks(record, &decoded.record, decoded.content, decoder)
+            .checks(record, &read, decoded.content, decoder)
             .err()
             .map(|stop| self.stop(record, stop));
-        (stopped, Some(bytes))
+        (stopped, Some(decoded.bytes))
     }
 
     /// feeds.md, "Order of the checks", from 2 on; then reconcile.
@@ -231,21 +229,23 @@ impl Pipeline {
     fn decode<'a, R: SupplierRecord<'a>>(
         &mut self,
         record: &Record<'a>,
-    ) -> Result<(crate::wire::avro::Decoded<R>, &'a Decoder, usize), Refused> {
+        into: &mut R,
+    ) -> Result<(Decoded, &'a Decoder), Stop> {
         let undecodable = |detail: String| Refused {
             detail: Some(detail),
             ..Refused::bare(Rejection::Undecodable)
         };
-        match record.payload {
-            Payload::Datum { decoder, datum } => decoder
-                .decode(datum, &mut self.scratch)
-                .map(|decoded| (decoded, decoder, datum.len()))
-                .map_err(|error| undecodable(error.to_string())),
-            Payload::Front { decoder, front } => decoder
-                .decode_prefix(front, &mut self.scratch)
-                .map(|(decoded, bytes)| (decoded, decoder, bytes))
-                .map_err(|error| undecodable(error.to_string())),
-            Payload::Unreadable { detail, .. } => Err(undecodable(detail.to_owned())),
+        let scratch = &mut self.scratch;
+        let (decoded, decoder) = match record.payload {
+            Payload::Datum { decoder, datum } => (decoder.decode(datum, into, scratch), decoder),
+            Payload::Front { decoder, front } => {
+                (decoder.decode_prefix(front, into, scratch), decoder)
+            }
+            Payload::Unreadable { detail, .. } => return Err(undecodable(detail.to_owned()).into()),
+        };
+        match decoded {
+            Ok(decoded) => Ok((decoded, decoder)),
+            Err(error) => Err(undecodable(error.to_string()).into()),
         }
     }
 
@@ -253,7 +253,7 @@ impl Pipeline {
     fn known_practice<'a>(&self, read: &impl Wrapper<'a>) -> Result<PracticeIndex, Stop> {
         self.reference
             .known(read.practice_ods_code())
-            .ok_or(Stop::Rejected(Refused::bare(Rejection::UnknownPractice)))
+            .ok_or_else(|| Refused::bare(Rejection::UnknownPractice).into())
     }
 
     /// Check 5. A hit's dead letter names the field, and holds neither sender nor content.
@@ -274,10 +274,11 @@ impl Pipeline {
                 None => return Ok(()),
             },
         };
-        Err(Stop::Rejected(Refused {
+        let refused = Refused {
             field: Some(field),
             ..Refused::bare(reason)
-        }))
+        };
+        Err(refused.into())
     }
 
     fn extraction(&mut self, day: Day) -> Extraction {
@@ -315,13 +316,14 @@ impl Pipeline {
     {
         let may_tell =
             day.is_none_or(|day| gate::agreement(&self.reference, practice, day).is_ok());
-        Stop::Rejected(Refused {
+        let refused = Refused {
             reason,
             field: field.map(str::to_owned),
             detail: None,
             sender: may_tell.then(|| (read.practice_ods_code().to_owned(), read.extracted_at())),
             content: may_tell.then(|| letter::content(read)),
-        })
+        };
+        refused.into()
     }
 
     /// Counts a record that goes no further, and writes its dead letter if it was refused.
@@ -564,6 +566,6 @@ fn route<'a>(record: &Record<'_>, read: &impl Wrapper<'a>) -> Result<(), Stop> {
         {
             Ok(())
         }
-        Key::Routed { .. } => Err(Stop::Rejected(Refused::bare(Rejection::Misrouted))),
+        Key::Routed { .. } => Err(Refused::bare(Rejection::Misrouted).into()),
     }
 }

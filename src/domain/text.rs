@@ -29,10 +29,12 @@ pub fn number<const DIGITS: usize>(digits: [u8; DIGITS]) -> Option<u32> {
 #[inline]
 #[must_use]
 pub fn may_have_digit_or_at(text: &str) -> bool {
-    // From `0` to `9`, and six signs behind them.
-    let digits = |word: u64| zeros(word & (0x70 * ONES) ^ (u64::from(b'0') * ONES));
-    let ats = |word: u64| zeros(word ^ (u64::from(b'@') * ONES));
-    any_word(text.as_bytes(), |word| digits(word) | ats(word))
+    // From `0` on and not from `A` on: digits, six signs behind them, and the at sign. No sum of seven bits carries over.
+    any_word(text.as_bytes(), |word| {
+        let sevens = word & (0x7f * ONES);
+        let from = |first: u8| sevens + u64::from(0x80 - first) * ONES;
+        from(b'0') & !from(b'A') & (0x80 * ONES)
+    })
 }
 
 /// Whether an ASCII letter, given in lower case, may be in a text in either case; never wrong about one that is.

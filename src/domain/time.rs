@@ -191,6 +191,15 @@ impl Local {
         Day(i32::try_from(self.0.div_euclid(MILLIS_PER_DAY)).unwrap_or(i32::MAX))
     }
 
+    /// Whether the calendar has its day.
+    #[inline]
+    #[must_use]
+    pub const fn has_date(self) -> bool {
+        const FIRST: i64 = NaiveDate::MIN.to_epoch_days() as i64 * MILLIS_PER_DAY;
+        const BEHIND: i64 = (NaiveDate::MAX.to_epoch_days() as i64 + 1) * MILLIS_PER_DAY;
+        FIRST <= self.0 && self.0 < BEHIND
+    }
+
     #[must_use]
     pub const fn millis_of_day(self) -> i64 {
         self.0.rem_euclid(MILLIS_PER_DAY)
@@ -385,6 +394,10 @@ mod tests {
         );
         for day in [i32::MIN, first - 1, first, 0, last, last + 1, i32::MAX] {
             assert_eq!(Day(day).has_date(), Day(day).date().is_some(), "{day}");
+            for time in [0, MILLIS_PER_DAY - 1] {
+                let local = Local::new(Day(day), time);
+                assert_eq!(local.has_date(), Day(day).has_date(), "{day}, {time}");
+            }
         }
     }
 

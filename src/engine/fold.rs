@@ -139,12 +139,9 @@ impl<'a> Telling<'a> {
         self.groups == other.groups && self.supplier == other.supplier
     }
 
-    /// What the fact adds to an aggregate goes to `sums`; its window and dimensions, `None` if it adds nothing.
-    #[inline]
+    /// What the fact adds to an aggregate that reads it goes to `sums`; its window and dimensions, `None` if it adds nothing.
     fn contribution(&self, aggregate: &Aggregate, sums: &mut [i64]) -> Option<(i32, u64)> {
-        let adds = aggregate.reads(self.has)
-            && aggregate.admits(self.told)
-            && aggregate.measure(self.told, sums);
+        let adds = aggregate.admits(self.told) && aggregate.measure(self.told, sums);
         adds.then(|| {
             let window = self.told.window(aggregate.window).0;
             (window, aggregate.pack(self.told))
@@ -343,7 +340,9 @@ impl Fold {
             let columns = aggregate.columns();
             let (old_sums, new_sums) = (&mut old_sums[..columns], &mut new_sums[..columns]);
             let contribution = |told: Option<&Telling<'_>>, sums: &mut [i64]| {
-                told.and_then(|told| told.contribution(aggregate, sums))
+                // Many facts have nothing that an aggregate reads: they are not even asked.
+                let told = told.filter(|told| aggregate.reads(told.has))?;
+                told.contribution(aggregate, sums)
             };
             let old_cell = contribution(old_told.as_ref(), old_sums);
             let new_cell = contribution(new_told.as_ref(), new_sums);

@@ -17,6 +17,7 @@ use super::rollup::Rollup;
 use super::state::block::{self, Blocks, Cursor, Damage, Fields, Kept};
 use super::state::slot::Mark;
 use super::task::{Task, consultations_of};
+use super::upcoming::Upcoming;
 use super::watermark::Closed;
 
 const TIMES: u8 = 0;
@@ -214,7 +215,7 @@ impl Task {
             texts: self.consultations.texts().piece(),
             places: self.fold.places().entries(),
         };
-        self.upcoming.clear();
+        self.upcoming = Upcoming::new(self.now);
         for index in self.slots.indexes() {
             let slot = self.slots.get_mut(index);
             if slot.is(Mark::FoldedPast) || slot.is(Mark::Vacant) {
@@ -222,7 +223,7 @@ impl Task {
             }
             if let Some(start) = slot.start().map(Local::to_utc) {
                 slot.set(Mark::Upcoming, true);
-                self.upcoming.entry(start).or_default().push(index);
+                self.upcoming.push(start, index);
             }
         }
         let mut counts = Counts::default();

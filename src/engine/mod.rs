@@ -23,5 +23,6 @@ mod story;
 pub mod table;
 pub mod task;
 mod told;
+mod upcoming;
 mod waits;
 pub mod watermark;

@@ -47,7 +47,9 @@ pub struct Aggregate {
     has_practice: bool,
     /// Levels of geography above the practice, finest first.
     above: Vec<Level>,
+    has_pcn: bool,
     has_supplier: bool,
+    columns: usize,
     /// Parts of a fact that the measures look at.
     reads: Parts,
     share_parts: Vec<(usize, usize)>,
@@ -135,6 +137,11 @@ impl Aggregate {
         let mut above = declaration.levels.clone();
         above.retain(|level| !matches!(level, Level::Practice | Level::Supplier));
         above.sort_unstable();
+        let histogram = if declaration.quantiles.is_empty() {
+            0
+        } else {
+            waits::BUCKETS
+        };
         let reads = |basis| {
             let mut measures = declaration.measures.iter();
             measures.any(|measure| measure.basis() == basis)
@@ -160,7 +167,9 @@ impl Aggregate {
             packed,
             has_practice: declaration.levels.contains(&Level::Practice),
             has_supplier: declaration.levels.contains(&Level::Supplier),
+            has_pcn: above.contains(&Level::Pcn),
             above,
+            columns: declaration.measures.len() + histogram,
             share_parts,
             pane,
         })
@@ -184,8 +193,8 @@ impl Aggregate {
 
     /// Whether deltas must tell PCNs apart.
     #[must_use]
-    pub fn has_pcn(&self) -> bool {
-        self.above.contains(&Level::Pcn)
+    pub const fn has_pcn(&self) -> bool {
+        self.has_pcn
     }
 
     /// The declared dimensions, in order.
@@ -204,12 +213,7 @@ impl Aggregate {
     /// Words of a row's sums: its measures, then the histogram of waits if a quantile is asked for.
     #[must_use]
     pub const fn columns(&self) -> usize {
-        let histogram = if self.quantiles.is_empty() {
-            0
-        } else {
-            waits::BUCKETS
-        };
-        self.measures.len() + histogram
+        self.columns
     }
 
     /// Memory of a row, its share of the index with it: two words of key, one for its standing, its columns.

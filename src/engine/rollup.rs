@@ -32,6 +32,15 @@ enum Kind {
     Rolling(Box<Windows>),
 }
 
+/// Where the deltas of one place and aggregate go: they come place by place.
+#[derive(Debug, Default)]
+struct Last {
+    place: Arc<Place>,
+    aggregate: usize,
+    /// By level; none before the first delta.
+    numbers: Vec<u32>,
+}
+
 /// The figures of every level above the practice. Every delta goes to all levels in one settlement,
 /// so in every published state a level is the sum of its parts.
 #[derive(Debug)]
@@ -40,6 +49,7 @@ pub struct Rollup {
     /// By aggregate: its levels.
     levels: Vec<Vec<LevelRows>>,
     pub(super) places: Places,
+    last: Last,
     /// How many of them have been written down.
     pub(super) places_written: u32,
     pub(super) as_of: Timestamp,
@@ -48,6 +58,14 @@ pub struct Rollup {
     pub(super) closed: Vec<Closed>,
     is_closing: bool,
     shown: RowRoom,
+}
+
+impl Last {
+    fn is_of(&self, delta: &Delta) -> bool {
+        self.aggregate == delta.aggregate
+            && !self.numbers.is_empty()
+            && Arc::ptr_eq(&self.place, &delta.place)
+    }
 }
 
 impl Rollup {
@@ -80,6 +98,7 @@ impl Rollup {
             plan,
             levels,
             places: Places::default(),
+            last: Last::default(),
             places_written: 0,
             as_of: Timestamp(0),
             now: Timestamp(i64::MIN),
@@ -111,20 +130,41 @@ impl Rollup {
     /// Takes in one delta.
     pub fn apply(&mut self, delta: &Delta) {
         self.as_of = self.as_of.max(delta.as_of);
-        let key = |place| Key {
-            place,
-            window: delta.window,
-            dimensions: delta.dimensions,
-        };
-        for at in 0..self.levels[delta.aggregate].len() {
-            let level = self.levels[delta.aggregate][at].level;
-            let place = match (level, delta.base) {
+        let Self {
+            levels,
+            places,
+            last,
+            ..
+        } = self;
+        let levels = &mut levels[delta.aggregate];
+        if delta.base == Base::Geography && !last.is_of(delta) {
+            *last = Last {
+                place: delta.place.clone(),
+                aggregate: delta.aggregate,
+                numbers: (levels.iter())
+                    .map(|level| {
+                        // A supplier is no place.
+                        if level.level == Level::Supplier {
+                            0
+                        } else {
+                            places.number(delta.place.at(level.level))
+                        }
+                    })
+                    .collect(),
+            };
+        }
+        for (at, level) in levels.iter_mut().enumerate() {
+            let place = match (level.level, delta.base) {
                 (Level::Supplier, Base::Supplier(supplier)) => supplier as u32,
                 (Level::Supplier, Base::Geography) | (_, Base::Supplier(_)) => continue,
-                (_, Base::Geography) => self.places.number(delta.place.at(level)),
+                (_, Base::Geography) => last.numbers[at],
             };
-            let changes = &mut self.levels[delta.aggregate][at].changes;
-            changes.add(key(place), &delta.sums, 1);
+            let key = Key {
+                place,
+                window: delta.window,
+                dimensions: delta.dimensions,
+            };
+            level.changes.add(key, &delta.sums, 1);
         }
     }
 
@@ -260,6 +300,7 @@ impl Rollup {
     }
 
     pub(super) fn restore_levels(&mut self) {
+        self.last = Last::default();
         let now = self.now;
         for level in self.levels.iter_mut().flatten() {
             match &mut level.rows {

@@ -50,6 +50,7 @@ const fn unpack(words: &[i64]) -> Key {
 /// Entries are numbered in the order their keys came. A key and its figures lie together: who finds one has the other.
 #[derive(Debug, Default)]
 pub struct Table {
+    /// Where entries begin.
     index: HashTable<u32>,
     /// Words of an entry.
     stride: usize,
@@ -69,7 +70,7 @@ impl Table {
     /// The words of a key, zeros if it is new.
     ///
     /// # Panics
-    /// At 2³² entries.
+    /// At 2³² words.
     #[inline]
     pub fn words_of(&mut self, key: Key) -> &mut [i64] {
         let Self {
@@ -78,15 +79,15 @@ impl Table {
             words,
         } = self;
         let packed = pack(key);
-        let key_at = |number: &u32| words[*number as usize * *stride..].first_chunk::<KEY>();
+        let key_at = |begin: &u32| words[*begin as usize..].first_chunk::<KEY>();
         let hash = key.hash();
         // Most keys are there: nothing is made ready for one that is not.
         let at = if let Some(found) = index.find(hash, |found| key_at(found) == Some(&packed)) {
-            *found as usize * *stride
+            *found as usize
         } else {
             let at = words.len();
-            let number = u32::try_from(at / *stride).expect("fewer than 2^32 rows");
-            index.insert_unique(hash, number, |found| {
+            let begin = u32::try_from(at).expect("fewer than 2^32 words");
+            index.insert_unique(hash, begin, |found| {
                 key_at(found).map_or(0, |words| unpack(words).hash())
             });
             words.extend_from_slice(&packed);

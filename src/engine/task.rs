@@ -1,6 +1,5 @@
 //! One task: the newest versions of its practices, reconciled, and what they add to the aggregates.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::aggregate::Row;
@@ -23,6 +22,7 @@ use super::state::practices::Practices;
 use super::state::slot::Mark;
 use super::state::slot_types::SlotTypes;
 use super::state::slots::{SlotIndex, Slots};
+use super::upcoming::Upcoming;
 use super::watermark::{Closed, Closing, STEP, Watermarks};
 
 /// Where the category of an admitted appointment comes from.
@@ -58,8 +58,7 @@ pub struct Task {
     pub(super) now: Timestamp,
     /// Slots touched since the last settlement, with the fact that stood.
     touched: Vec<(SlotIndex, Option<Fact>)>,
-    /// Slots whose start is to come, by that start: moving on in time visits only these.
-    pub(super) upcoming: BTreeMap<Timestamp, Vec<SlotIndex>>,
+    pub(super) upcoming: Upcoming,
     /// While a backlog is loaded nothing is folded: the end of it folds everything once.
     is_loading: bool,
     /// Whether what changes is noted, to be written down.
@@ -110,7 +109,7 @@ impl Task {
             told: Closed::default(),
             now: Timestamp(i64::MIN),
             touched: Vec::new(),
-            upcoming: BTreeMap::new(),
+            upcoming: Upcoming::new(Timestamp(i64::MIN)),
             is_loading: false,
             keeps: false,
             changed_slots: Vec::new(),
@@ -376,9 +375,7 @@ impl Task {
             return;
         }
         self.now = now;
-        let still_to_come = self.upcoming.split_off(&now);
-        let due = std::mem::replace(&mut self.upcoming, still_to_come);
-        for index in due.into_values().flatten() {
+        for index in self.upcoming.take_past(now) {
             self.slots.get_mut(index).set(Mark::Upcoming, false);
             self.touch(index);
         }
@@ -425,7 +422,7 @@ impl Task {
         slot.set(Mark::FoldedPast, is_past);
         if let Some(start) = start.filter(|_| !is_past && !slot.is(Mark::Upcoming)) {
             slot.set(Mark::Upcoming, true);
-            self.upcoming.entry(start).or_default().push(index);
+            self.upcoming.push(start, index);
         }
         let stands = self.fact(index);
         if stands != stood {

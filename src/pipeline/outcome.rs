@@ -9,10 +9,10 @@ use crate::engine::ledger::Counts;
 use crate::engine::watermark::Closed;
 use crate::stages::letter::DeadLetter;
 
-/// Why a record goes no further.
+/// Why a record goes no further. Nearly all go on: what is told of the others lies elsewhere.
 pub(super) enum Stop {
     Withheld(Withholding),
-    Rejected(Refused),
+    Rejected(Box<Refused>),
 }
 
 /// A refusal and what its dead letter may tell.
@@ -34,6 +34,12 @@ impl Refused {
             sender: None,
             content: None,
         }
+    }
+}
+
+impl From<Refused> for Stop {
+    fn from(refused: Refused) -> Self {
+        Self::Rejected(Box::new(refused))
     }
 }
 

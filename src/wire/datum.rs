@@ -255,13 +255,15 @@ pub(super) fn array<'a, T>(
     cursor: &mut Cursor<'a>,
     item: impl Fn(&mut Cursor<'a>) -> Result<T, Fault>,
 ) -> Result<Vec<T>, Fault> {
-    // Grows with what is read, not with what is promised; every item of ours takes at least a byte.
+    // Grows with what is read, not with what is promised, but for a few; every item of ours takes at least a byte.
+    const FEW: u64 = 64;
     let mut items = Vec::new();
     loop {
         let count = cursor.long()?;
         if count == 0 {
             return Ok(items);
         }
+        items.reserve_exact(count.unsigned_abs().min(FEW) as usize);
         if count < 0 {
             // The block's size in bytes, for readers that skip.
             cursor.long()?;

@@ -579,10 +579,11 @@ fn decoded<'a, R: SupplierRecord<'a>>(datum: &'a [u8]) -> R {
     static DECODERS: [OnceLock<Decoder>; 8] = [const { OnceLock::new() }; 8];
     let decoder = DECODERS[R::TOPIC.index()]
         .get_or_init(|| Decoder::compile(R::schema(), R::schema()).expect("the same schema"));
+    let mut record = R::default();
     decoder
-        .decode::<R>(datum, &mut Vec::new())
-        .expect("a record")
-        .record
+        .decode(datum, &mut record, &mut Vec::new())
+        .expect("a record");
+    record
 }
 
 fn given(text: Option<&str>) -> Option<&str> {

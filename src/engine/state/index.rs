@@ -76,18 +76,18 @@ impl Table {
         self.entries += 1;
     }
 
-    fn put(&mut self, mut entry: u64) {
+    fn put(&mut self, entry: u64) {
         if self.places.last().is_none_or(|last| last.get() != EMPTY) {
             self.places.reserve_exact(TAIL);
             self.places.resize(self.places.len() + TAIL, Place::EMPTY);
         }
         let start = self.start(hash_of(entry));
-        for place in &mut self.places[start..] {
-            entry = std::mem::replace(place, Place::new(entry)).get();
-            if entry == EMPTY {
-                break;
-            }
-        }
+        let behind = &self.places[start..];
+        let free = behind.iter().position(|place| place.get() == EMPTY);
+        let free = start + free.expect("the last place is empty");
+        // All up to the next free place move on by one, in one go.
+        self.places.copy_within(start..free, start + 1);
+        self.places[start] = Place::new(entry);
     }
 
     fn grow(&mut self) {

@@ -5,7 +5,7 @@ use crate::domain::draft::{AppointmentDraft, ConsultationDraft, SlotState};
 use crate::domain::identity::{IdSpace, Identity, NativeId};
 use crate::domain::roles::sds_role_group;
 use crate::domain::text::trimmed;
-use crate::domain::time::{Day, Local, MILLIS_PER_DAY, MILLIS_PER_MINUTE, Timestamp};
+use crate::domain::time::{Local, MILLIS_PER_MINUTE, Timestamp};
 use crate::domain::topic::Supplier;
 use crate::domain::vocabulary::Mode;
 use crate::wire::supplier::tpp::{Appointment, Consultation, RecordType};
@@ -15,8 +15,7 @@ const NULL_DATE: i64 = 253_402_214_400_000;
 
 /// A local time within chrono's years.
 fn local(millis: i64) -> Option<Local> {
-    let day = i32::try_from(millis.div_euclid(MILLIS_PER_DAY)).ok()?;
-    Day(day).has_date().then_some(Local(millis))
+    Some(Local(millis)).filter(|local| local.has_date())
 }
 
 /// An optional field without the sentinel.

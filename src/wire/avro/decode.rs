@@ -18,13 +18,13 @@ pub struct Decoder {
     plan: Plan,
 }
 
-/// A record, and what stands for its content.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Decoded<R> {
-    /// The record.
-    pub record: R,
+/// What is told of a record that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decoded {
     /// XXH3 of the reader's canonical encoding of the fields after the wrapper: the same for every writer of the same values.
     pub content: u64,
+    /// Bytes that it took.
+    pub bytes: usize,
 }
 
 /// Why a datum is no record.
@@ -56,7 +56,8 @@ impl Decoder {
         &self.plan.unnamed
     }
 
-    /// Decodes a datum that is one record and nothing else. `scratch` is used where the content has to be encoded anew.
+    /// Decodes a datum that is one record and nothing else, into a record that means nothing if it fails. `scratch` is used where
+    /// the content has to be encoded anew.
     ///
     /// # Errors
     /// When the bytes are no such record.
@@ -64,13 +65,14 @@ impl Decoder {
     pub fn decode<'a, R: SupplierRecord<'a>>(
         &self,
         datum: &'a [u8],
+        into: &mut R,
         scratch: &mut Vec<u8>,
-    ) -> Result<Decoded<R>, DecodeError> {
-        let (decoded, taken) = self.decode_prefix(datum, scratch)?;
-        if taken != datum.len() {
+    ) -> Result<Decoded, DecodeError> {
+        let decoded = self.decode_prefix(datum, into, scratch)?;
+        if decoded.bytes != datum.len() {
             return Err(DecodeError {
                 fault: Fault::TrailingBytes,
-                at: taken,
+                at: decoded.bytes,
                 field: None,
             });
         }
@@ -85,8 +87,9 @@ impl Decoder {
     pub fn decode_prefix<'a, R: SupplierRecord<'a>>(
         &self,
         front: &'a [u8],
+        into: &mut R,
         scratch: &mut Vec<u8>,
-    ) -> Result<(Decoded<R>, usize), DecodeError> {
+    ) -> Result<Decoded, DecodeError> {
         if R::SHAPE != self.plan.shape {
             return Err(DecodeError {
                 fault: Fault::OtherRecord,
@@ -96,14 +99,14 @@ impl Decoder {
         }
         if self.plan.own {
             let mut quick = Quick::new(front);
-            let (record, content) = R::read(&mut quick);
+            let content = into.read(&mut quick);
             if let Some(rest) = quick.rest() {
-                let taken = front.len() - rest.len();
-                let content = xxh3_64(&front[front.len() - content..taken]);
-                return Ok((Decoded { record, content }, taken));
+                let bytes = front.len() - rest.len();
+                let content = xxh3_64(&front[front.len() - content..bytes]);
+                return Ok(Decoded { content, bytes });
             }
         }
-        self.decode_resolved(front, scratch)
+        self.decode_resolved(front, into, scratch)
     }
 
     /// The reader's first field, where it is a text; the rest of the record is not looked at.
@@ -127,20 +130,21 @@ impl Decoder {
     fn decode_resolved<'a, R: SupplierRecord<'a>>(
         &self,
         front: &'a [u8],
+        into: &mut R,
         scratch: &mut Vec<u8>,
-    ) -> Result<(Decoded<R>, usize), DecodeError> {
+    ) -> Result<Decoded, DecodeError> {
         let mut fields = self.plan.blank;
         let mut cursor = Cursor::new(front);
         let content = self.read_fields(&mut cursor, &mut fields)?;
-        let taken = cursor.at;
+        let bytes = cursor.at;
         let content = if self.plan.verbatim && !cursor.padded {
-            xxh3_64(&front[content..taken])
+            xxh3_64(&front[content..bytes])
         } else {
             self.encode_content(&fields, scratch);
             xxh3_64(scratch)
         };
-        let record = R::from_fields(&fields[..self.plan.slots.len()]);
-        Ok((Decoded { record, content }, taken))
+        *into = R::from_fields(&fields[..self.plan.slots.len()]);
+        Ok(Decoded { content, bytes })
     }
 
     /// Reads every field of the writer, and says where those after the first four begin.

@@ -6,7 +6,7 @@
 
 mod cases;
 
-use super::{DecodeError, Decoded, Decoder, Fault, Field, ResolutionError, ResolutionFault};
+use super::{DecodeError, Decoder, Fault, Field, ResolutionError, ResolutionFault};
 use crate::wire::supplier::{SupplierRecord, WRAPPER_FIELDS, emis, inps, microtest, tpp};
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
@@ -18,6 +18,23 @@ use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value as Json, json};
 use xxhash_rust::xxh3::xxh3_64;
+
+/// A record and what is told of it.
+#[derive(Debug, PartialEq)]
+struct Found<R> {
+    record: R,
+    content: u64,
+}
+
+fn decode<'a, R: SupplierRecord<'a>>(
+    decoder: &Decoder,
+    datum: &'a [u8],
+    scratch: &mut Vec<u8>,
+) -> Result<Found<R>, DecodeError> {
+    let mut record = R::default();
+    let content = decoder.decode(datum, &mut record, scratch)?.content;
+    Ok(Found { record, content })
+}
 
 /// Runs a check with each of the eight record types.
 macro_rules! each_record {
@@ -303,10 +320,8 @@ fn check_evolution<R: SupplierRecord<'static>>(rng: &mut ChaCha8Rng) {
         .unwrap()
         .read_value(&mut &*datum);
     let compiled = Decoder::compile(&writer, &reader);
-    let decoded: Result<Decoded<R>, String> = match &compiled {
-        Ok(decoder) => decoder
-            .decode(datum, &mut Vec::new())
-            .map_err(|error| error.to_string()),
+    let decoded: Result<Found<R>, String> = match &compiled {
+        Ok(decoder) => decode(decoder, datum, &mut Vec::new()).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match (decoded, theirs) {
@@ -335,11 +350,10 @@ fn check_bytes<R: SupplierRecord<'static> + std::fmt::Debug>(rng: &mut ChaCha8Rn
     };
     let mut scratch = Vec::new();
     let datum: &'static [u8] = random_datum(&writer, rng).leak();
-    let whole: Result<Decoded<R>, DecodeError> = decoder.decode(datum, &mut scratch);
+    let whole = decode::<R>(&decoder, datum, &mut scratch);
     for cut in 0..datum.len() {
-        let error = decoder
-            .decode::<R>(&datum[..cut], &mut scratch)
-            .expect_err("a part is no record");
+        let error =
+            decode::<R>(&decoder, &datum[..cut], &mut scratch).expect_err("a part is no record");
         assert!(error.at <= cut);
         if whole.is_ok() {
             assert_eq!(error.fault, Fault::Truncated);
@@ -349,7 +363,7 @@ fn check_bytes<R: SupplierRecord<'static> + std::fmt::Debug>(rng: &mut ChaCha8Rn
         for flip in [0x01, 0x80, 0xff] {
             let mut flipped = datum.to_vec();
             flipped[at] ^= flip;
-            if let Ok(decoded) = decoder.decode::<R>(flipped.leak(), &mut scratch) {
+            if let Ok(decoded) = decode::<R>(&decoder, flipped.leak(), &mut scratch) {
                 assert_eq!(decoded.content, content_of(&decoded.record));
             }
         }
@@ -357,12 +371,11 @@ fn check_bytes<R: SupplierRecord<'static> + std::fmt::Debug>(rng: &mut ChaCha8Rn
     let noise: Vec<u8> = (0..rng.random_range(0..200))
         .map(|_| rng.random())
         .collect();
-    let _ = decoder.decode::<R>(noise.leak(), &mut scratch);
+    let _ = decode::<R>(&decoder, noise.leak(), &mut scratch);
     let longer: Vec<u8> = [datum, &[0]].concat();
     if whole.is_ok() {
-        let error = decoder
-            .decode::<R>(longer.leak(), &mut scratch)
-            .expect_err("a byte too many");
+        let error =
+            decode::<R>(&decoder, longer.leak(), &mut scratch).expect_err("a byte too many");
         assert_eq!((error.fault, error.at), (Fault::TrailingBytes, datum.len()));
     }
 }

@@ -53,44 +53,22 @@ impl<'a> Quick<'a> {
     /// A number as it lies there; stumbles over bytes that it does not need.
     #[inline]
     fn varint(&mut self) -> u64 {
-        match self.rest {
-            [byte @ 0..0x80, rest @ ..] => {
-                self.rest = rest;
-                u64::from(*byte)
-            }
-            _ => self.long_varint(),
+        if let [byte @ 0..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return u64::from(*byte);
         }
-    }
-
-    /// Of two to eight bytes, with eight to read from; others are rare.
-    fn long_varint(&mut self) -> u64 {
-        let Some(word) = self.rest.first_chunk::<WORD>() else {
-            return self.any_varint();
+        let read = match self.rest.first_chunk::<WORD>() {
+            Some(word) => long_varint(u64::from_le_bytes(*word)),
+            None => None,
         };
-        let word = u64::from_le_bytes(*word);
-        let ends = !word & 0x8080_8080_8080_8080;
-        if ends == 0 {
-            return self.any_varint();
-        }
-        // The first byte without the bit that says "go on", and all before it.
-        let bits = ends.trailing_zeros() + 1;
-        let kept = word & (u64::MAX >> (u64::BITS - bits));
-        self.stumble_if(kept >> (bits - 8) == 0);
-        self.rest = &self.rest[bits as usize / 8..];
-        // Seven bits of each byte, closed up by pairs.
-        let sevens = kept & 0x7f7f_7f7f_7f7f_7f7f;
-        let fourteens = sevens & 0x007f_007f_007f_007f | (sevens & 0x7f00_7f00_7f00_7f00) >> 1;
-        let halves = fourteens & 0x0000_3fff_0000_3fff | (fourteens & 0x3fff_0000_3fff_0000) >> 2;
-        halves & 0x0fff_ffff | (halves & 0x0fff_ffff_0000_0000) >> 4
-    }
-
-    #[cold]
-    fn any_varint(&mut self) -> u64 {
-        let mut cursor = Cursor::new(self.rest);
-        let read = cursor.varint();
-        self.stumble_if(read.is_err() || cursor.padded);
-        self.rest = &self.rest[cursor.at..];
-        read.unwrap_or(0)
+        let read = read.or_else(|| any_varint(self.rest));
+        let taken = read.and_then(|(number, bytes)| Some((number, self.rest.get(bytes..)?)));
+        let Some((number, rest)) = taken else {
+            self.has_stumbled = true;
+            return 0;
+        };
+        self.rest = rest;
+        number
     }
 
     #[inline]
@@ -122,22 +100,60 @@ impl<'a> Quick<'a> {
         byte == 2
     }
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "measured: a call would take the position out of its registers"
+    )]
+    #[inline(always)]
     pub(in crate::wire) fn text(&mut self) -> &'a str {
         // No length fits that is below zero, or more than there is.
         let length = usize::try_from(self.long()).unwrap_or(usize::MAX);
-        let Some((text, rest)) = self.rest.split_at_checked(length) else {
+        let text = self.rest.split_at_checked(length);
+        let text = text.and_then(|(text, rest)| Some((checked(text)?, rest)));
+        let Some((text, rest)) = text else {
             self.has_stumbled = true;
             return "";
         };
         self.rest = rest;
-        if let Ok(ascii) = text.as_ascii_str() {
-            return ascii.as_str();
-        }
-        std::str::from_utf8(text).unwrap_or_else(|_| {
-            self.has_stumbled = true;
-            ""
-        })
+        text
+    }
+}
+
+// What follows is given bytes and not the position: so that stays in registers from field to field.
+
+/// A number of two to eight bytes, and how many; others are rare.
+#[inline]
+const fn long_varint(word: u64) -> Option<(u64, usize)> {
+    let ends = !word & 0x8080_8080_8080_8080;
+    if ends == 0 {
+        return None;
+    }
+    // The first byte without the bit that says "go on", and all before it.
+    let bits = ends.trailing_zeros() + 1;
+    let kept = word & (u64::MAX >> (u64::BITS - bits));
+    if kept >> (bits - 8) == 0 {
+        return None;
+    }
+    // Seven bits of each byte, closed up by pairs.
+    let sevens = kept & 0x7f7f_7f7f_7f7f_7f7f;
+    let fourteens = sevens & 0x007f_007f_007f_007f | (sevens & 0x7f00_7f00_7f00_7f00) >> 1;
+    let halves = fourteens & 0x0000_3fff_0000_3fff | (fourteens & 0x3fff_0000_3fff_0000) >> 2;
+    let number = halves & 0x0fff_ffff | (halves & 0x0fff_ffff_0000_0000) >> 4;
+    Some((number, bits as usize / 8))
+}
+
+/// The same of any length, `None` where it needs fewer bytes or there is none.
+#[cold]
+fn any_varint(bytes: &[u8]) -> Option<(u64, usize)> {
+    let mut cursor = Cursor::new(bytes);
+    let number = cursor.varint().ok()?;
+    (!cursor.padded).then_some((number, cursor.at))
+}
+
+fn checked(text: &[u8]) -> Option<&str> {
+    match text.as_ascii_str() {
+        Ok(ascii) => Some(ascii.as_str()),
+        Err(_) => std::str::from_utf8(text).ok(),
     }
 }
 

@@ -59,17 +59,17 @@ mod tests {
         assert_eq!(unknown[at], 0);
         unknown[at] = 4;
         let block: Vec<u8> = [&unknown[..], &known].concat();
-        let mut scratch = Vec::new();
+        let (mut record, mut scratch) = (tpp::Appointment::default(), Vec::new());
         assert!(
             decoder
-                .decode_prefix::<tpp::Appointment<'_>>(&block, &mut scratch)
+                .decode_prefix(&block, &mut record, &mut scratch)
                 .is_err()
         );
         let next = stepper.step(&block).expect("the form is right");
         assert_eq!(next, unknown.len());
         assert!(
             decoder
-                .decode_prefix::<tpp::Appointment<'_>>(&block[next..], &mut scratch)
+                .decode_prefix(&block[next..], &mut record, &mut scratch)
                 .is_ok()
         );
     }
@@ -95,8 +95,10 @@ mod tests {
         let decoder = Decoder::compile(&writer, own).expect("resolves");
         let swapped = [&bytes[7..9], &bytes[..7], &bytes[9..]].concat();
         assert_eq!(decoder.first_text(&swapped), Some("A81001"));
-        let decoded = decoder.decode::<tpp::Appointment<'_>>(&swapped, &mut Vec::new());
-        assert_eq!(decoded.expect("a record").record, record);
+        let mut read = tpp::Appointment::default();
+        let decoded = decoder.decode(&swapped, &mut read, &mut Vec::new());
+        assert!(decoded.is_ok());
+        assert_eq!(read, record);
     }
 
     fn blank() -> tpp::Appointment<'static> {

@@ -12,7 +12,7 @@ use crate::domain::topic::SupplierTopic;
 pub const WRAPPER_FIELDS: usize = 4;
 
 /// A record of one supplier topic: its fields in the order of its schema, the wrapper first.
-pub trait SupplierRecord<'a>: Copy + Sized {
+pub trait SupplierRecord<'a>: Copy + Default {
     /// The topic that carries it.
     const TOPIC: SupplierTopic;
 
@@ -25,9 +25,11 @@ pub trait SupplierRecord<'a>: Copy + Sized {
     /// The record of fields in the reader's order, at least as many as it has and of the kinds of [`Self::SHAPE`].
     fn from_fields(fields: &[Field<'a>]) -> Self;
 
-    /// The record of bytes that were written with the reader's own schema, and how many are left behind the wrapper.
+    /// Becomes the record of bytes that were written with the reader's own schema; answers how many are left behind the wrapper.
     /// When they are no record, `quick` has stumbled.
-    fn read(quick: &mut Quick<'a>) -> (Self, usize);
+    //
+    // In place: it is too large to be handed about.
+    fn read(&mut self, quick: &mut Quick<'a>) -> usize;
 
     /// Appends the Avro binary of the reader's schema, without framing.
     fn encode(&self, into: &mut Vec<u8>);
@@ -173,7 +175,11 @@ impl<'a, T: Cell<'a>> Cell<'a> for Option<T> {
         }
     }
 
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "measured: a call would take the position out of its registers"
+    )]
+    #[inline(always)]
     fn read(quick: &mut Quick<'a>) -> Self {
         quick.is_second().then(|| T::read(quick))
     }
@@ -198,7 +204,7 @@ macro_rules! record {
         }
     ) => {
         $(#[$attribute])*
-        #[derive(Debug, Clone, Copy, PartialEq)]
+        #[derive(Debug, Clone, Copy, Default, PartialEq)]
         pub struct $record<$life> {
             $(
                 #[doc = concat!("`", stringify!($name), "`, as the schema of `", $file, "` documents it.")]
@@ -235,17 +241,17 @@ macro_rules! record {
             }
 
             #[inline]
-            fn read(quick: &mut $crate::wire::avro::Quick<$life>) -> (Self, usize) {
+            fn read(&mut self, quick: &mut $crate::wire::avro::Quick<$life>) -> usize {
                 let (mut read, mut content) = (0, quick.left());
                 $(
-                    let $name = <$type as $crate::wire::supplier::Cell<$life>>::read(quick);
+                    self.$name = <$type as $crate::wire::supplier::Cell<$life>>::read(quick);
                     read += 1;
                     if read == $crate::wire::supplier::WRAPPER_FIELDS {
                         content = quick.left();
                     }
                 )*
                 let _ = read;
-                (Self { $($name,)* }, content)
+                content
             }
 
             fn encode(&self, into: &mut Vec<u8>) {

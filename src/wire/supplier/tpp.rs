@@ -3,10 +3,11 @@
 use crate::domain::topic::SupplierTopic;
 
 /// The two kinds of row in TPP's appointment extract; an identity is unique only within its kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum RecordType {
     /// A slot of a rota, and what is booked in it.
+    #[default]
     Appointment = 0,
     /// A visit, which is no slot.
     Visit = 1,

@@ -20,10 +20,9 @@ const CONSULTATION: microtest::Consultation<'static> = microtest::Consultation {
 fn decode_as<'a, R: SupplierRecord<'a>>(
     writer: &Schema,
     datum: &'a [u8],
-) -> Result<Decoded<R>, DecodeError> {
-    Decoder::compile(writer, R::schema())
-        .unwrap()
-        .decode(datum, &mut Vec::new())
+) -> Result<Found<R>, DecodeError> {
+    let decoder = Decoder::compile(writer, R::schema()).unwrap();
+    decode(&decoder, datum, &mut Vec::new())
 }
 
 /// The JSON of Microtest's consultation with one field's type changed.
@@ -49,7 +48,7 @@ fn padded_numbers_leave_the_content_as_it_is() {
     let mut datum = Vec::new();
     CONSULTATION.encode(&mut datum);
     let schema = microtest::Consultation::schema();
-    let plain: Decoded<microtest::Consultation> = decode_as(schema, &datum).unwrap();
+    let plain: Found<microtest::Consultation> = decode_as(schema, &datum).unwrap();
     assert_eq!(plain.content, content_of(&CONSULTATION));
     // `consultation_no` 77 stands as 9a 01 before the branch of `appointment_no`.
     let at = datum
@@ -58,7 +57,7 @@ fn padded_numbers_leave_the_content_as_it_is() {
         .unwrap();
     let mut longer = datum.clone();
     longer.splice(at + 1..at + 2, [0x81, 0x80, 0x00]);
-    let padded: Decoded<microtest::Consultation> = decode_as(schema, &longer).unwrap();
+    let padded: Found<microtest::Consultation> = decode_as(schema, &longer).unwrap();
     assert_eq!(padded, plain);
     assert_ne!(xxh3_64(&longer[at..]), plain.content);
 }
@@ -80,9 +79,7 @@ fn content_of_the_readers_own_encoding_is_hashed_where_it_stands() {
         let datum = random_datum(writer, &mut ChaCha8Rng::seed_from_u64(3));
         let mut scratch = Vec::new();
         let decoder = Decoder::compile(writer, schema).unwrap();
-        let found = decoder
-            .decode::<microtest::Consultation>(&datum, &mut scratch)
-            .unwrap();
+        let found: Found<microtest::Consultation> = decode(&decoder, &datum, &mut scratch).unwrap();
         assert_eq!(found.content, content_of(&found.record));
         assert_eq!(scratch.capacity() == 0, in_place);
     }
@@ -123,14 +120,17 @@ fn a_prefix_says_how_many_bytes_it_took() {
     .encode(&mut block);
     let schema = microtest::Consultation::schema();
     let decoder = Decoder::compile(schema, schema).unwrap();
-    let (one, taken) = decoder
-        .decode_prefix::<microtest::Consultation>(&block, &mut Vec::new())
-        .unwrap();
-    assert_eq!((one.record, taken), (CONSULTATION, first));
-    let (two, rest) = decoder
-        .decode_prefix::<microtest::Consultation>(&block[taken..], &mut Vec::new())
-        .unwrap();
-    assert!(two.record.withdrawn && taken + rest == block.len());
+    let mut record = microtest::Consultation::default();
+    let taken = decoder
+        .decode_prefix(&block, &mut record, &mut Vec::new())
+        .unwrap()
+        .bytes;
+    assert_eq!((record, taken), (CONSULTATION, first));
+    let rest = decoder
+        .decode_prefix(&block[taken..], &mut record, &mut Vec::new())
+        .unwrap()
+        .bytes;
+    assert!(record.withdrawn && taken + rest == block.len());
 }
 
 #[test]
@@ -356,25 +356,24 @@ fn symbols_are_read_by_name() {
     };
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
     // One symbol only, so that every datum has it.
-    let decode = |writer: &Schema, reader: &Schema, datum: &'static [u8]| {
+    let kind_of = |writer: &Schema, reader: &Schema, datum: &'static [u8]| {
         let decoder = Decoder::compile(writer, reader).unwrap();
-        decoder
-            .decode::<tpp::Appointment>(datum, &mut Vec::new())
-            .map(|decoded| decoded.record.record_type)
+        decode::<tpp::Appointment>(&decoder, datum, &mut Vec::new())
+            .map(|found| found.record.record_type)
     };
     let ours = tpp::Appointment::schema();
     let visits = schema(&["VISIT"], None);
     let datum = random_datum(&visits, rng).leak();
-    assert_eq!(decode(&visits, ours, datum), Ok(tpp::RecordType::Visit));
+    assert_eq!(kind_of(&visits, ours, datum), Ok(tpp::RecordType::Visit));
     let holidays = schema(&["HOLIDAY"], None);
-    let error = decode(&holidays, ours, datum).unwrap_err();
+    let error = kind_of(&holidays, ours, datum).unwrap_err();
     assert_eq!(
         (error.fault, error.field.as_deref()),
         (Fault::UnknownSymbol, Some("record_type"))
     );
     let lenient = schema(&["APPOINTMENT", "VISIT"], Some("VISIT"));
     assert_eq!(
-        decode(&holidays, &lenient, datum),
+        kind_of(&holidays, &lenient, datum),
         Ok(tpp::RecordType::Visit)
     );
 }
@@ -383,9 +382,7 @@ fn symbols_are_read_by_name() {
 fn a_decoder_of_another_record_is_refused() {
     let schema = microtest::Consultation::schema();
     let decoder = Decoder::compile(schema, schema).unwrap();
-    let error = decoder
-        .decode::<tpp::Appointment>(&[], &mut Vec::new())
-        .unwrap_err();
+    let error = decode::<tpp::Appointment>(&decoder, &[], &mut Vec::new()).unwrap_err();
     assert_eq!(error.fault, Fault::OtherRecord);
 }
 
@@ -448,8 +445,7 @@ fn a_name_goes_before_an_alias() {
     CONSULTATION.encode(&mut datum);
     let decoder = Decoder::compile(microtest::Consultation::schema(), &reader).unwrap();
     assert_eq!(
-        decoder
-            .decode::<microtest::Consultation>(&datum, &mut Vec::new())
+        decode::<microtest::Consultation>(&decoder, &datum, &mut Vec::new())
             .unwrap()
             .record,
         CONSULTATION
@@ -459,8 +455,7 @@ fn a_name_goes_before_an_alias() {
     let decoder = Decoder::compile(&parse(&writer), &reader).unwrap();
     assert!(decoder.unnamed_fields().is_empty());
     assert_eq!(
-        decoder
-            .decode::<microtest::Consultation>(&datum, &mut Vec::new())
+        decode::<microtest::Consultation>(&decoder, &datum, &mut Vec::new())
             .unwrap()
             .record,
         CONSULTATION
