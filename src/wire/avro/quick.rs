@@ -100,26 +100,26 @@ impl<'a> Quick<'a> {
         byte == 2
     }
 
-    #[expect(
-        clippy::inline_always,
-        reason = "measured: a call would take the position out of its registers"
-    )]
-    #[inline(always)]
+    #[inline]
     pub(in crate::wire) fn text(&mut self) -> &'a str {
         // No length fits that is below zero, or more than there is.
         let length = usize::try_from(self.long()).unwrap_or(usize::MAX);
-        let text = self.rest.split_at_checked(length);
-        let text = text.and_then(|(text, rest)| Some((checked(text)?, rest)));
-        let Some((text, rest)) = text else {
+        let Some((text, rest)) = self.rest.split_at_checked(length) else {
             self.has_stumbled = true;
             return "";
         };
         self.rest = rest;
-        text
+        if let Ok(ascii) = text.as_ascii_str() {
+            return ascii.as_str();
+        }
+        std::str::from_utf8(text).unwrap_or_else(|_| {
+            self.has_stumbled = true;
+            ""
+        })
     }
 }
 
-// What follows is given bytes and not the position: so that stays in registers from field to field.
+// What follows is given bytes and not the position: from number to number that stays in registers.
 
 /// A number of two to eight bytes, and how many; others are rare.
 #[inline]
@@ -148,13 +148,6 @@ fn any_varint(bytes: &[u8]) -> Option<(u64, usize)> {
     let mut cursor = Cursor::new(bytes);
     let number = cursor.varint().ok()?;
     (!cursor.padded).then_some((number, cursor.at))
-}
-
-fn checked(text: &[u8]) -> Option<&str> {
-    match text.as_ascii_str() {
-        Ok(ascii) => Some(ascii.as_str()),
-        Err(_) => std::str::from_utf8(text).ok(),
-    }
 }
 
 #[cfg(test)]
