@@ -33,7 +33,7 @@ use super::peers::{self, Cell, Cells, Running};
 use super::support::input::{Flow, Input};
 use super::support::instance::{Environment, Instance, Seen, succeed};
 use super::support::{Kafka, prompt_reader, wait_for};
-use super::{Contender, GROUP, client, committed, environment, on_cores};
+use super::{Contender, GROUP, client, committed, environment, on_cores, tried};
 
 /// The words that say how fast, and for how long.
 pub const RATE: &str = "rate=";
@@ -341,6 +341,7 @@ pub fn measure(contender: Contender, pace: Pace, input: &Arc<Input>, rows: &mut 
     environment.push(("GPAD_KAFKA_INSTANCE", "one".to_owned()));
     environment.push(("GPAD_STATE_DIRECTORY", state));
     succeed(&environment, &["topics", "create"]);
+    let environment = tried(environment);
     let log = kafka.open("steady-feed");
     let mut probes = Probes::new(&log, input);
     let flow = Flow::start(&log, &Schemas::new(None), input.clone());

@@ -44,8 +44,9 @@ impl Upcoming {
     #[inline]
     fn minute_of(&mut self, start: Timestamp) -> Option<&mut Vec<SlotIndex>> {
         let minute = start.0.div_euclid(MILLIS_PER_MINUTE);
+        let is_whole = start.0.rem_euclid(MILLIS_PER_MINUTE) == 0;
         let ahead = minute.div_euclid(MINUTES).checked_sub(self.first)?;
-        if minute * MILLIS_PER_MINUTE != start.0 || !(0..HOURS).contains(&ahead) {
+        if !is_whole || !(0..HOURS).contains(&ahead) {
             return None;
         }
         let at = ahead as usize;
@@ -104,9 +105,10 @@ mod tests {
         let minutes = prop_oneof![
             -10..200_i64,
             0..700_000_i64,
-            Just(i64::MAX / MILLIS_PER_MINUTE)
+            Just(i64::MAX / MILLIS_PER_MINUTE),
+            Just(i64::MIN / MILLIS_PER_MINUTE)
         ];
-        let millis = prop_oneof![4 => Just(0), 1 => 1..MILLIS_PER_MINUTE];
+        let millis = prop_oneof![4 => Just(0), 1 => -MILLIS_PER_MINUTE..MILLIS_PER_MINUTE];
         (minutes, millis)
             .prop_map(|(minute, millis)| (minute * MILLIS_PER_MINUTE).saturating_add(millis))
     }
