@@ -6,6 +6,10 @@
 //! spread are printed, and the heap allocations per record of the steady state. Words behind `--` choose what is measured:
 //! those whose names hold one of them. With `kafka` among them a real Kafka gets the same records, and a bare librdkafka consumer
 //! that reads them there is measured in turn with the rest, by what all its threads take: the figures stand as ratios to it too.
+//!
+//! With `once=N` each is one pass over the first N-th of the records, to count instructions by: `valgrind --tool=callgrind
+//! --toggle-collect=core::pass BINARY --bench once=2 "core, all default"`, where `cargo bench --bench core --no-run` names the binary
+//! (`core::backlog` and `core::decode` are the others).
 
 #![allow(
     clippy::unwrap_used,
@@ -48,6 +52,8 @@ const FEWEST: usize = 1_000_000;
 /// Records of a transaction: what `run` commits at most at once by default.
 const TRANSACTION: usize = 20_000;
 const RUNS: usize = 5;
+/// One pass, over this part of the records.
+const ONCE: &str = "once=";
 
 const DECODE: &str = "decode alone";
 const ACTIVITY: &str = "core, `activity` alone";
@@ -337,10 +343,22 @@ fn main() {
         .skip(1)
         .filter(|word| word != "--bench")
         .collect();
-    let names: Vec<_> = asked.iter().filter(|word| *word != KAFKA).collect();
+    let part = asked.iter().find_map(|word| word.strip_prefix(ONCE));
+    let names: Vec<_> = (asked.iter())
+        .filter(|word| *word != KAFKA && !word.starts_with(ONCE))
+        .collect();
     let is_asked = |name: &str| names.is_empty() || names.iter().any(|word| name.contains(*word));
     let mut contenders = contenders(&bench, &all, &activity, &days);
     contenders.retain(|contender| is_asked(&contender.name));
+    if let Some(part) = part {
+        let part: usize = part.parse().expect("once=N");
+        for contender in &contenders {
+            let records = &contender.records[..contender.records.len() / part];
+            (contender.seconds)(records);
+            println!("{}: {} records, once", contender.name, records.len());
+        }
+        return;
+    }
     if asked.iter().any(|word| word == KAFKA) {
         let kafka = filled(&bench);
         contenders.push(Contender {
